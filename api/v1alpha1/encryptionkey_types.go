@@ -1,0 +1,105 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// EncryptionKeySpec is empty: creating an EncryptionKey is all there is to rotating.
+type EncryptionKeySpec struct{}
+
+// KeyPhase is the phase of an encryption key.
+//
+// +kubebuilder:validation:Enum=Pending;Active;Retiring;Retired
+type KeyPhase string
+
+const (
+	// KeyPending: the key has no material yet.
+	KeyPending KeyPhase = "Pending"
+	// KeyActive: new values are sealed with this key.
+	KeyActive KeyPhase = "Active"
+	// KeyRetiring: a newer key is active; values sealed with this one still open.
+	KeyRetiring KeyPhase = "Retiring"
+	// KeyRetired: no UserSecret is sealed with this key any more.
+	KeyRetired KeyPhase = "Retired"
+)
+
+// EncryptionKeyStatus is what the operator observed of an encryption key.
+type EncryptionKeyStatus struct {
+	// observedGeneration is the generation that this status describes.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions are Ready.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// keyID is the name and 8 hexadecimal digits of the fingerprint of the
+	// key's material: two different keys never share it.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	KeyID string `json:"keyID,omitempty"`
+
+	// phase says what the key is used for.
+	//
+	// +optional
+	Phase KeyPhase `json:"phase,omitempty"`
+
+	// sealedSecrets is the number of UserSecrets sealed with this key.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	SealedSecrets int64 `json:"sealedSecrets"`
+
+	// progress says how far the rotation towards this key has come, such as
+	// "120/500".
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Progress string `json:"progress,omitempty"`
+}
+
+// EncryptionKey is a version of the vault's master key. Its material lies
+// wrapped by the root key in a Secret of the operator's namespace.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=ekey,categories=usersecrets
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$')",message="the name of an EncryptionKey must be lower case letters, digits and '-', at most 40 characters, such as v2"
+// +kubebuilder:printcolumn:name="Key",type=string,JSONPath=`.status.keyID`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Secrets",type=integer,JSONPath=`.status.sealedSecrets`
+// +kubebuilder:printcolumn:name="Progress",type=string,JSONPath=`.status.progress`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type EncryptionKey struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object's metadata. The name starts the key id.
+	//
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is empty.
+	//
+	// +optional
+	Spec EncryptionKeySpec `json:"spec,omitempty"`
+
+	// status is what the operator observed.
+	//
+	// +optional
+	Status EncryptionKeyStatus `json:"status,omitempty"`
+}
+
+// EncryptionKeyList is a list of EncryptionKeys.
+//
+// +kubebuilder:object:root=true
+type EncryptionKeyList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []EncryptionKey `json:"items"`
+}
