@@ -1,0 +1,185 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"usersecrets.dev/operator/api/v1alpha1"
+	"usersecrets.dev/operator/internal/catalogue"
+	"usersecrets.dev/operator/internal/envelope"
+	"usersecrets.dev/operator/internal/inject"
+	"usersecrets.dev/operator/internal/keyring"
+	"usersecrets.dev/operator/internal/owner"
+	"usersecrets.dev/operator/internal/secretvalue"
+	"usersecrets.dev/operator/internal/selection"
+)
+
+// scope holds the facts of one look at one pod.
+type scope struct {
+	pod     *corev1.Pod
+	now     time.Time
+	request inject.Request
+	// malformed says why the pod's request cannot be read, or is nil.
+	malformed error
+	// current is the projection that is there, or nil.
+	current *issued
+	owner   string
+	parts   []part
+}
+
+// part is one element of the request with what became of it.
+type part struct {
+	choice selection.Choice
+	value  secretvalue.Value
+	keyID  envelope.KeyID
+	// err says why there is no value.
+	err error
+}
+
+// undecided says that the value may well be fine, and only the key to it is not
+// at hand: what a pod has is not taken away for that.
+func (p part) undecided() bool { return errors.Is(p.err, keyring.ErrUnknownKey) }
+
+func (s *scope) podName() types.NamespacedName {
+	return types.NamespacedName{Namespace: s.pod.Namespace, Name: s.pod.Name}
+}
+
+func (s *scope) projection() string { return s.pod.Annotations[v1alpha1.ProjectionAnnotation] }
+
+func (r *Reconciler) observe(ctx context.Context, s *scope) error {
+	if err := r.observeCurrent(ctx, s); err != nil {
+		return err
+	}
+	if done(s.pod) {
+		return nil
+	}
+	if s.request, s.malformed = inject.ParseRequest(s.pod, r.Limits); s.malformed != nil {
+		return nil
+	}
+	return r.observeParts(ctx, s)
+}
+
+// observeCurrent remembers, or for an inherited pod asks, what was issued.
+func (r *Reconciler) observeCurrent(ctx context.Context, s *scope) error {
+	s.current = r.issued.get(s.podName())
+	if s.current != nil || !r.inherit.unasked(s.pod.UID) {
+		return nil
+	}
+	secret, err := r.lookAt(ctx, s.pod.Namespace, s.projection())
+	if err != nil {
+		return err
+	}
+	if secret == nil || secret.Annotations[v1alpha1.PodUIDAnnotation] != string(s.pod.UID) {
+		r.inherit.asked(s.pod.UID)
+		return nil
+	}
+	s.current = fromSecret(s.podName(), s.pod.UID, secret)
+	r.issued.put(s.current)
+	r.settle(s.pod.UID)
+	return nil
+}
+
+func (r *Reconciler) observeParts(ctx context.Context, s *scope) error {
+	var err error
+	s.owner, err = r.Owners.Of(ctx, s.pod.Namespace)
+	if err != nil && !errors.Is(err, owner.ErrNone) {
+		return err
+	}
+	noOwner := err
+	choices, err := r.choose(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, choice := range choices {
+		p := part{choice: choice, err: choice.Err}
+		if p.err == nil {
+			p.err = noOwner
+		}
+		if p.err == nil {
+			r.openPart(ctx, s, &p)
+		}
+		if transient(p.err) {
+			return fmt.Errorf("%s: %w", choice.Item.Source(), p.err)
+		}
+		s.parts = append(s.parts, p)
+	}
+	return nil
+}
+
+// choose asks for the same UserSecrets, by name, that the projection was made
+// from: which one a provider means may change while the pod runs.
+func (r *Reconciler) choose(ctx context.Context, s *scope) ([]selection.Choice, error) {
+	var list v1alpha1.UserSecretList
+	if err := r.Cache.List(ctx, &list, client.InNamespace(s.pod.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing UserSecrets: %w", err)
+	}
+	world := selection.World{Now: s.now, Provider: r.provider(ctx)}
+	for i := range list.Items {
+		world.UserSecrets = append(world.UserSecrets, &list.Items[i])
+	}
+	if s.current == nil {
+		return selection.Choose(world, s.request.Items), nil
+	}
+	items := make([]inject.Item, 0, len(s.current.sources))
+	for key, from := range s.current.sources {
+		items = append(items, inject.Item{Name: from.Name, Key: key})
+	}
+	return selection.Choose(world, items), nil
+}
+
+func (r *Reconciler) provider(ctx context.Context) func(string) (*v1alpha1.SecretProvider, error) {
+	return func(name string) (*v1alpha1.SecretProvider, error) {
+		provider := &v1alpha1.SecretProvider{}
+		err := r.Cache.Get(ctx, types.NamespacedName{Name: name}, provider)
+		if apierrors.IsNotFound(err) {
+			return nil, catalogue.UnknownProvider(name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading provider %q: %w", name, err)
+		}
+		return provider, nil
+	}
+}
+
+func (r *Reconciler) openPart(ctx context.Context, s *scope, p *part) {
+	us := p.choice.UserSecret
+	sealed, err := envelope.Parse(us.Spec.EncryptedValue)
+	if err != nil {
+		p.err = err
+		return
+	}
+	p.keyID = sealed.KeyID()
+	p.value, p.err = r.Keys.Open(ctx, sealed, envelope.Binding{Owner: s.owner, Namespace: us.Namespace, Name: us.Name})
+	if p.err == nil && s.request.As == inject.AsEnv {
+		p.err = inject.EnvValue(p.value)
+	}
+}
+
+// lasting are the reasons that only somebody's act changes; that act is an
+// event that is watched for. Any other error is tried again.
+var lasting = []error{
+	owner.ErrNone, keyring.ErrUnknownKey, inject.ErrEnvValue,
+	catalogue.ErrUnknownProvider, catalogue.ErrUnknownType,
+	selection.ErrMissing, selection.ErrInactive, selection.ErrExpired, selection.ErrAmbiguous,
+	envelope.ErrNotOpened, envelope.ErrBinding, envelope.ErrVersion, envelope.ErrKeyID,
+	envelope.ErrEncoding, envelope.ErrTooShort, envelope.ErrTooLong,
+}
+
+func transient(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, known := range lasting {
+		if errors.Is(err, known) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,154 @@
+// Package usersecret keeps the status of UserSecrets: whether the value opens,
+// has expired, and may be given out, what it looks like masked, and when it
+// last changed. It writes no UserSecret's spec and issues nothing.
+package usersecret
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"usersecrets.dev/operator/api/v1alpha1"
+	"usersecrets.dev/operator/internal/keyring"
+	"usersecrets.dev/operator/internal/owner"
+)
+
+// FieldManager owns the part of status that this controller writes.
+const FieldManager = "usersecret-operator/usersecret"
+
+// +kubebuilder:rbac:groups=usersecrets.dev,resources=usersecrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=usersecrets.dev,resources=usersecrets/status,verbs=patch
+// +kubebuilder:rbac:groups=usersecrets.dev,resources=secretproviders,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconciler reconciles UserSecrets.
+type Reconciler struct {
+	Client client.Client
+	Keys   *keyring.Keyring
+	Owners *owner.Resolver
+	Events events.EventRecorder
+	Clock  clock.PassiveClock
+}
+
+var _ reconcile.ObjectReconciler[*v1alpha1.UserSecret] = (*Reconciler)(nil)
+
+// SetupWithManager registers the controller.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.UserSecret{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.UserSecret{}, handler.EnqueueRequestsFromMapFunc(r.siblings), builder.WithPredicates(rivalryChanged())).
+		Watches(&v1alpha1.SecretProvider{}, handler.EnqueueRequestsFromMapFunc(r.ofProvider), builder.WithPredicates(predicate.GenerationChangedPredicate{}, updatesOnly())).
+		Watches(owner.Metadata(), handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.OnlyMetadata, builder.WithPredicates(predicate.AnnotationChangedPredicate{}, updatesOnly())).
+		Watches(&v1alpha1.EncryptionKey{}, handler.EnqueueRequestsFromMapFunc(r.unopened), builder.WithPredicates(updatesOnly())).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
+		Complete(reconcile.AsReconciler(r.Client, r))
+}
+
+// Reconcile observes one UserSecret and reports what it saw in its status.
+func (r *Reconciler) Reconcile(ctx context.Context, us *v1alpha1.UserSecret) (ctrl.Result, error) {
+	if !us.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	s := &scope{userSecret: us, now: r.Clock.Now()}
+	if err := r.observe(ctx, s); err != nil {
+		return ctrl.Result{}, err
+	}
+	before := us.Status.DeepCopy()
+	after := report(s)
+	if err := r.applyStatus(ctx, us, before, after); err != nil {
+		return ctrl.Result{}, fmt.Errorf("applying status: %w", err)
+	}
+	r.announce(us, before, after)
+	return ctrl.Result{RequeueAfter: untilNext(us.Spec.ExpiresAt, s.now)}, nil
+}
+
+// Warnings are given this long before expiry.
+var warnings = []time.Duration{7 * 24 * time.Hour, 24 * time.Hour}
+
+// untilNext is the time until the report changes by itself; zero means never.
+func untilNext(expiresAt *metav1.Time, now time.Time) time.Duration {
+	if expiresAt == nil {
+		return 0
+	}
+	for _, ahead := range append(warnings[:len(warnings):len(warnings)], 0) {
+		if left := expiresAt.Add(-ahead).Sub(now); left > 0 {
+			return left
+		}
+	}
+	return 0
+}
+
+// updatesOnly passes over creations: at start every UserSecret is looked at
+// anyway, and later a UserSecret is refused before its provider or owner is there.
+func updatesOnly() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList },
+	}
+}
+
+// rivalryChanged passes what may decide which of several UserSecrets of one
+// provider and type is given out.
+func rivalryChanged() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration()
+		},
+	}
+}
+
+// siblings are the other UserSecrets of the same namespace, provider and type.
+func (r *Reconciler) siblings(ctx context.Context, object client.Object) []reconcile.Request {
+	us, ok := object.(*v1alpha1.UserSecret)
+	if !ok {
+		return nil
+	}
+	return r.requests(ctx, us.Namespace, func(other *v1alpha1.UserSecret) bool {
+		return other.Name != us.Name && other.Spec.Provider == us.Spec.Provider && other.Spec.Type == us.Spec.Type
+	})
+}
+
+func (r *Reconciler) ofProvider(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.requests(ctx, "", func(us *v1alpha1.UserSecret) bool { return us.Spec.Provider == object.GetName() })
+}
+
+func (r *Reconciler) ofNamespace(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.requests(ctx, object.GetName(), func(*v1alpha1.UserSecret) bool { return true })
+}
+
+// unopened are the UserSecrets whose key was not in the vault.
+func (r *Reconciler) unopened(ctx context.Context, _ client.Object) []reconcile.Request {
+	return r.requests(ctx, "", func(us *v1alpha1.UserSecret) bool {
+		sealed := condition(us.Status.Conditions, v1alpha1.ConditionSealed)
+		return sealed != nil && sealed.Reason == v1alpha1.ReasonUnknownKey
+	})
+}
+
+func (r *Reconciler) requests(ctx context.Context, namespace string, wanted func(*v1alpha1.UserSecret) bool) []reconcile.Request {
+	var list v1alpha1.UserSecretList
+	if err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "listing UserSecrets", "namespace", namespace)
+		return nil
+	}
+	var found []reconcile.Request
+	for i := range list.Items {
+		if wanted(&list.Items[i]) {
+			found = append(found, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name}})
+		}
+	}
+	return found
+}
