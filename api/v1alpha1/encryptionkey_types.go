@@ -23,6 +23,14 @@ const (
 	KeyRetired KeyPhase = "Retired"
 )
 
+// Reasons of an EncryptionKey's condition Ready.
+const (
+	// ReasonMaterialLoaded: the vault holds the key's material.
+	ReasonMaterialLoaded = "MaterialLoaded"
+	// ReasonNoMaterial: the key has no material yet.
+	ReasonNoMaterial = "NoMaterial"
+)
+
 // EncryptionKeyStatus is what the operator observed of an encryption key.
 type EncryptionKeyStatus struct {
 	// observedGeneration is the generation that this status describes.

@@ -258,6 +258,10 @@ const (
 	ReasonExpired = "Expired"
 	// ReasonNotExpired: expiresAt lies ahead.
 	ReasonNotExpired = "NotExpired"
+	// ReasonExpiresWithinWeek: expiresAt is at most 7 days ahead.
+	ReasonExpiresWithinWeek = "ExpiresWithinWeek"
+	// ReasonExpiresWithinDay: expiresAt is at most 1 day ahead.
+	ReasonExpiresWithinDay = "ExpiresWithinDay"
 	// ReasonNoExpiry: expiresAt is not set.
 	ReasonNoExpiry = "NoExpiry"
 )

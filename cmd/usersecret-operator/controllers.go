@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"usersecrets.dev/operator/controllers/encryptionkey"
+	"usersecrets.dev/operator/controllers/projection"
+	"usersecrets.dev/operator/controllers/sealingkey"
+	"usersecrets.dev/operator/controllers/usersecret"
+)
+
+func (p *parts) setupControllers(context.Context) error {
+	cached, recorder := p.manager.GetClient(), p.manager.GetEventRecorder("usersecret-operator")
+	setups := []interface {
+		SetupWithManager(mgr manager.Manager) error
+	}{
+		&encryptionkey.Reconciler{Client: cached, Keys: p.keys, Events: recorder, Clock: p.clock},
+		&sealingkey.Reconciler{Client: cached, Keys: p.keys, Owners: p.owners, Events: recorder},
+		&usersecret.Reconciler{Client: cached, Keys: p.keys, Owners: p.owners, Events: recorder, Clock: p.clock},
+		projection.New(projection.Config{
+			Cache: p.manager.GetCache(), Client: p.direct, Keys: p.keys, Owners: p.owners, Events: recorder,
+			Audit: p.audit, Clock: p.clock, Limits: p.limits(), Guard: p.guard.Check,
+		}),
+	}
+	for _, s := range setups {
+		if err := s.SetupWithManager(p.manager); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+// Command usersecret-operator is the operator: admission webhooks on every
+// replica, controllers on the leader.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"usersecrets.dev/operator/api/v1alpha1"
+)
+
+// version is set at build time.
+var version = "unknown"
+
+func main() {
+	if err := command().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
+		fmt.Fprintln(os.Stderr, "usersecret-operator:", err)
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	o := defaults()
+	logging := zap.Options{}
+	cmd := &cobra.Command{
+		Use:           "usersecret-operator",
+		Short:         "Keeps the secrets of every user of a workflow platform and hands them to that user's pods",
+		Version:       version,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+			return run(cmd.Context(), o)
+		},
+	}
+	o.bind(cmd)
+	shared := flag.NewFlagSet("shared", flag.ContinueOnError)
+	config.RegisterFlags(shared)
+	logging.BindFlags(shared)
+	cmd.Flags().AddGoFlagSet(shared)
+	return cmd
+}
+
+// options are the operator's flags.
+type options struct {
+	namespace       string
+	rootKeyFile     string
+	ownerAnnotation string
+
+	leaderElect   bool
+	leaseDuration time.Duration
+
+	webhookBind  string
+	webhookPort  int
+	webhookHosts []string
+	certDir      string
+
+	healthAddress  string
+	metricsAddress string
+
+	defaultTTL time.Duration
+	maxTTL     time.Duration
+}
+
+func defaults() *options {
+	return &options{
+		namespace:       v1alpha1.OperatorNamespace,
+		ownerAnnotation: v1alpha1.OwnerAnnotation,
+		leaderElect:     true,
+		leaseDuration:   15 * time.Second,
+		webhookPort:     9443,
+		healthAddress:   ":8081",
+		metricsAddress:  ":8080",
+		maxTTL:          24 * time.Hour,
+	}
+}
+
+func (o *options) bind(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.namespace, "namespace", o.namespace, "The operator's own namespace, where key material lies.")
+	f.StringVar(&o.rootKeyFile, "root-key-file", o.rootKeyFile, "File with the root key, 32 bytes in hexadecimal or base64. Without it, VAULT_ENCRYPTION_KEY is read.")
+	f.StringVar(&o.ownerAnnotation, "owner-annotation", o.ownerAnnotation, "Annotation of a Namespace that names its owner; 'owner' for Kubeflow Profiles.")
+	f.BoolVar(&o.leaderElect, "leader-elect", o.leaderElect, "Run controllers only on the replica that holds the Lease.")
+	f.DurationVar(&o.leaseDuration, "lease-duration", o.leaseDuration, "How long the Lease of a leader that is gone keeps the others waiting; at least 3s.")
+	f.StringVar(&o.webhookBind, "webhook-bind-address", o.webhookBind, "Address that the webhook server listens on; empty means all.")
+	f.IntVar(&o.webhookPort, "webhook-port", o.webhookPort, "Port that the webhook server listens on.")
+	f.StringSliceVar(&o.webhookHosts, "webhook-host", o.webhookHosts, "Further host names or IP addresses that the API server calls the webhooks by, where they are configured by URL.")
+	f.StringVar(&o.certDir, "webhook-cert-dir", o.certDir, "Folder with tls.crt and tls.key, such as cert-manager mounts; the operator then manages no certificates and no caBundle.")
+	f.StringVar(&o.healthAddress, "health-probe-bind-address", o.healthAddress, "Address of /healthz and /readyz.")
+	f.StringVar(&o.metricsAddress, "metrics-bind-address", o.metricsAddress, "Address of /metrics; 0 turns it off.")
+	f.DurationVar(&o.defaultTTL, "default-ttl", o.defaultTTL, "How long a projection holds data where its pod names no ttl; 0 means max-ttl.")
+	f.DurationVar(&o.maxTTL, "max-ttl", o.maxTTL, "The longest ttl that a pod may ask for; 0 means no bound.")
+}
