@@ -1,0 +1,44 @@
+package inject
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"usersecrets.dev/operator/api/v1alpha1"
+)
+
+// MinTTL is the shortest TTL. Below it, values would be gone before a kubelet
+// could mount them.
+const MinTTL = time.Second
+
+// parseTTL gives the TTL that holds for the pod: its own, or the operator's.
+func parseTTL(annotations map[string]string, limits Limits) (time.Duration, error) {
+	text, ok := annotations[v1alpha1.TTLAnnotation]
+	if !ok {
+		return limits.unasked(), nil
+	}
+	ttl, err := time.ParseDuration(strings.TrimSpace(text))
+	switch {
+	case err != nil:
+		// The error of ParseDuration repeats the text, so it is not wrapped.
+		return 0, fmt.Errorf(`%w: no duration: write it as "30m", "90s" or "2h30m"`, ErrTTL)
+	case ttl == 0:
+		return 0, fmt.Errorf("%w: zero: give at least %v, or leave the annotation out", ErrTTL, MinTTL)
+	case ttl < 0:
+		return 0, fmt.Errorf("%w: %v is negative: give at least %v", ErrTTL, ttl, MinTTL)
+	case ttl < MinTTL:
+		return 0, fmt.Errorf("%w: %v is too short: give at least %v", ErrTTL, ttl, MinTTL)
+	case limits.MaxTTL > 0 && ttl > limits.MaxTTL:
+		return 0, fmt.Errorf("%w: %v is over this cluster's limit: give at most %v", ErrTTL, ttl, limits.MaxTTL)
+	}
+	return ttl, nil
+}
+
+// unasked is the TTL of a pod that gives none.
+func (l Limits) unasked() time.Duration {
+	if l.MaxTTL > 0 && (l.DefaultTTL == 0 || l.DefaultTTL > l.MaxTTL) {
+		return l.MaxTTL
+	}
+	return l.DefaultTTL
+}
