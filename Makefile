@@ -45,3 +45,46 @@ build: ## Build the operator and the kubectl plugin into bin/.
 .PHONY: controlplane
 controlplane: ## Build kube-apiserver, kube-controller-manager, etcd and kubectl (once).
 	@hack/controlplane/build.sh
+
+.PHONY: image
+image: ## Build the container image (needs a container engine).
+	docker build --build-arg VERSION=$(VERSION) -t usersecret-operator:$(VERSION) .
+
+##@ See it
+
+.PHONY: demo
+demo: ## Show the main job on a real control plane, from nothing to done.
+	@assets="$(ASSETS)"; KUBEBUILDER_ASSETS="$$assets" go run ./hack/demo
+
+.PHONY: dev
+dev: ## Start the same and stay, with kubeconfigs for alice, bob and an admin.
+	@assets="$(ASSETS)"; KUBEBUILDER_ASSETS="$$assets" go run ./hack/dev
+
+##@ Check it
+
+.PHONY: test
+test: ## Run all tests against a real kube-apiserver and etcd.
+	@assets="$(ASSETS)"; export KUBEBUILDER_ASSETS="$$assets"; \
+	go test -p 2 -timeout 40m $(PACKAGES); \
+	GODEBUG=fips140=only go test -count=1 -short ./internal/envelope ./internal/keyring ./internal/secretvalue
+
+.PHONY: lint
+lint: ## Run the linter.
+	$(TOOL) golangci-lint run
+
+.PHONY: verify
+verify: ## Fail where generated files are not current, modules not tidy, or the linter complains.
+	@hack/verify.sh
+
+.PHONY: fuzz
+fuzz: ## Run every fuzzer for FUZZTIME (default 30s) each.
+	@hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Run the benchmarks and print the machine that they ran on.
+	@hack/machine.sh
+	go test -run '^$$' -bench . -benchmem ./internal/envelope ./internal/keyring
+
+.PHONY: clean
+clean: ## Remove what was built, but for the control plane.
+	rm -f bin/usersecret-operator bin/kubectl-usersecret

@@ -18,7 +18,8 @@ import (
 
 // injector prepares a pod that asks for secrets: it refuses what can never be
 // served, and gives the pod a Secret of its own to wait for. It sees only pods
-// with the inject annotation; the API server asks it about no other.
+// with the inject annotation, and copies of such; the API server asks it about no
+// other.
 type injector struct {
 	*vault
 	limits inject.Limits
@@ -54,6 +55,9 @@ func (i *injector) Handle(ctx context.Context, req admission.Request) admission.
 // inject writes the injection into the pod; warnings name the secrets that the
 // pod will have to wait for.
 func (i *injector) inject(ctx context.Context, req admission.Request, owner string, pod *corev1.Pod) ([]string, error) {
+	if err := i.adoptCopy(ctx, req.Namespace, pod); err != nil {
+		return nil, err
+	}
 	request, err := inject.ParseRequest(pod, i.limits)
 	if err != nil {
 		return nil, err

@@ -114,7 +114,7 @@ func slimNamespace(object any) (any, error) {
 
 // setupCaches starts the informers that admission reads from, on every replica.
 func (p *parts) setupCaches(ctx context.Context) error {
-	for _, object := range []client.Object{&v1alpha1.UserSecret{}, &v1alpha1.SecretProvider{}, &v1alpha1.EncryptionKey{}, owner.Metadata()} {
+	for _, object := range []client.Object{&v1alpha1.UserSecret{}, &v1alpha1.SecretProvider{}, &v1alpha1.EncryptionKey{}, owner.Metadata(), &corev1.Pod{}} {
 		if _, err := p.manager.GetCache().GetInformer(ctx, object, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("watching %T: %w", object, err)
 		}

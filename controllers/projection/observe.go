@@ -60,9 +60,12 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if done(s.pod) {
 		return nil
 	}
-	if s.request, s.malformed = inject.ParseRequest(s.pod, r.Limits); s.malformed != nil {
+	// Limits were checked at admission; one that was lowered since shortens a
+	// pod's time and does not make its request wrong.
+	if s.request, s.malformed = inject.ParseRequest(s.pod, inject.Limits{}); s.malformed != nil {
 		return nil
 	}
+	s.request.TTL = r.Limits.Clamp(s.request.TTL)
 	return r.observeParts(ctx, s)
 }
 

@@ -42,3 +42,15 @@ func (l Limits) unasked() time.Duration {
 	}
 	return l.DefaultTTL
 }
+
+// Clamp is the TTL that holds for a pod that was admitted under other limits:
+// zero stands for none given.
+func (l Limits) Clamp(ttl time.Duration) time.Duration {
+	if ttl == 0 {
+		return l.unasked()
+	}
+	if l.MaxTTL > 0 {
+		return min(ttl, l.MaxTTL)
+	}
+	return ttl
+}
