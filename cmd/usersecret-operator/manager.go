@@ -23,6 +23,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=usersecrets-system,resources=leases,verbs=get;create;update
+// +kubebuilder:rbac:groups="",namespace=usersecrets-system,resources=events,verbs=create;patch
 
 func newManager(cfg *rest.Config, p *parts) (manager.Manager, error) {
 	o := p.options

@@ -146,7 +146,11 @@ func (r *Reconciler) settle(pod types.UID) {
 	r.ledger.served(pod)
 }
 
-// done says whether a pod will never run a container again.
+// done says whether a pod will never run a container again. A pod whose grace
+// period is over is held by finalizers alone; one of them, orphan, waits for its
+// projection to go.
 func done(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	grace := pod.DeletionGracePeriodSeconds
+	return ended || !pod.DeletionTimestamp.IsZero() && grace != nil && *grace == 0
 }

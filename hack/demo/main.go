@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -43,7 +44,7 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() {
 		if err != nil && d.rig.Operator != nil {
-			fmt.Fprintln(os.Stderr, d.rig.Operator.Log())
+			fmt.Fprintf(os.Stderr, "\nThe end of the operator's log:\n%s\n", tail(d.rig.Operator.Log(), 20))
 		}
 		if stopped := d.rig.Stop(); err == nil {
 			err = stopped
@@ -59,6 +60,12 @@ func run(ctx context.Context) (err error) {
 	}
 	d.out.done("All %d steps went as they should, in %s.", len(d.steps())+1, time.Since(began).Round(100*time.Millisecond))
 	return nil
+}
+
+// tail is the last lines of a text.
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
 // step is one thing shown.

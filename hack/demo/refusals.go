@@ -58,9 +58,12 @@ spec:
   containers:
   - name: main
     image: example.invalid/step
-    envFrom:
-    - secretRef:
-        name: %s
+    env:
+    - name: OPENAI_API_KEY
+      valueFrom:
+        secretKeyRef:
+          name: %s
+          key: OPENAI_API_KEY
 `, d.pod.Annotations[v1alpha1.ProjectionAnnotation])
 	return d.refused(ctx, d.bob, manifest, []string{"usersecrets-pod-secret-names"}, "apply", "-f", "-")
 }

@@ -16,7 +16,8 @@ import (
 const lastAppliedPolicy = "usersecrets-last-applied"
 
 const lastAppliedMessage = "the annotation kubectl.kubernetes.io/last-applied-configuration would keep spec.value in " +
-	"plaintext: seal the value with 'kubectl usersecret seal', or apply with --server-side."
+	"plaintext, and the admission webhook that removes it there did not: seal the value with 'kubectl usersecret seal' " +
+	"and apply that, or ask the administrator whether the UserSecret operator is running."
 
 // manifest is a UserSecret as a user writes it down.
 type manifest struct {

@@ -86,6 +86,7 @@ var _ = Describe("What admission stamped on a pod", func() {
 		Entry("all annotations removed", func(p *corev1.Pod) { p.Annotations = nil }),
 		Entry("label changed", func(p *corev1.Pod) { p.Labels[v1alpha1.InjectedLabel] = "false" }),
 		Entry("label removed", func(p *corev1.Pod) { p.Labels = nil }),
+		Entry("everything removed", func(p *corev1.Pod) { p.Labels, p.Annotations = nil, nil }),
 		Entry("a label added", func(p *corev1.Pod) { p.Labels["usersecrets.dev/later"] = "" }),
 	)
 

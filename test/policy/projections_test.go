@@ -128,6 +128,16 @@ var _ = Describe("Projections", func() {
 		Entry("removed", func(s *corev1.Secret) { delete(s.Annotations, v1alpha1.PodUIDAnnotation) }),
 	)
 
+	It("keep their type, by Kubernetes' own rule", func(ctx context.Context) {
+		issued.Type = corev1.SecretTypeOpaque
+		Expect(as(operator).Update(ctx, issued)).To(MatchError(ContainSubstring("type: Invalid value")))
+
+		other := secret(namespace, "other")
+		Expect(as(bob).Create(ctx, other)).To(Succeed())
+		other.Type = v1alpha1.ProjectionSecretType
+		Expect(as(bob).Update(ctx, other)).To(MatchError(ContainSubstring("type: Invalid value")))
+	})
+
 	DescribeTable("are not deleted by others",
 		func(ctx context.Context, username string) {
 			Expect(as(username).Delete(ctx, issued)).To(beDenied(projectionsPolicy, reservedMessage))
