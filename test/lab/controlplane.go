@@ -24,13 +24,15 @@ func (l *Lab) startControlPlane(ctx context.Context) error {
 			_ = log.Close()
 		}
 	}()
-	started := make(chan error, 1)
+	var failed error
+	started := make(chan struct{})
 	go func() {
-		_, err := l.env.Start()
-		started <- err
+		defer close(started)
+		_, failed = l.env.Start()
 	}()
 	select {
-	case err = <-started:
+	case <-started:
+		err = failed
 	case <-ctx.Done():
 		err = errors.Join(ctx.Err(), l.leash.cut())
 		<-started

@@ -17,10 +17,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/yaml"
 
 	"usersecrets.dev/operator/test/lab"
 )
@@ -106,6 +104,14 @@ var _ = Describe("Kubectl", func() {
 		Expect(result.Stdout).To(HavePrefix("/some/kubeconfig "))
 		Expect(result.Stdout).NotTo(ContainSubstring(" " + os.Getenv("HOME") + "\n"))
 	})
+
+	It("does not wait for what a killed command left running", func(ctx context.Context) {
+		short, cancel := context.WithTimeout(ctx, 10*polling)
+		defer cancel()
+		result := control.Run(short, "", nil, script(GinkgoT().TempDir(), "sleep 600; echo over"))
+		Expect(result.ExitCode).To(Equal(-1))
+		Expect(result.Stderr).To(ContainSubstring("deadline exceeded"))
+	}, NodeTimeout(eventually))
 
 	It("reports a command that could not finish", func(ctx context.Context) {
 		ended, cancel := context.WithCancel(ctx)
@@ -195,22 +201,6 @@ var _ = Describe("The control plane", func() {
 	})
 })
 
-var _ = Describe("The shipped audit policy", func() {
-	It("has no rule that stores bodies", func() {
-		root, err := lab.ProjectRoot()
-		Expect(err).NotTo(HaveOccurred())
-		content, err := os.ReadFile(filepath.Join(root, "config", "audit", "policy.yaml"))
-		Expect(err).NotTo(HaveOccurred())
-		var policy auditv1.Policy
-		Expect(yaml.UnmarshalStrict(content, &policy)).To(Succeed())
-		Expect(policy.OmitStages).To(ConsistOf(auditv1.StageRequestReceived))
-		Expect(policy.Rules).NotTo(BeEmpty())
-		for i, rule := range policy.Rules {
-			Expect(rule.Level).To(BeElementOf(auditv1.LevelNone, auditv1.LevelMetadata), "rule %d", i)
-		}
-	})
-})
-
 // auditLevels are the levels of the recorded creations of one object.
 func auditLevels(resource, namespace, name string) []string {
 	GinkgoHelper()
@@ -272,6 +262,19 @@ var _ = Describe("Start", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(string(served)).NotTo(ContainSubstring("Serving securely"), "it did not wait for the end of the start")
 		Eventually(func() []string { return runningIn(dir) }).Should(BeEmpty())
+	})
+
+	It("demands a ServiceAccount for a pod where asked to", func(ctx context.Context) {
+		second, err := lab.Start(ctx, lab.Options{ServiceAccountAdmission: true})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func() { Expect(second.Stop()).To(Succeed()) })
+		api, err := kubernetes.NewForConfig(second.Admin())
+		Expect(err).NotTo(HaveOccurred())
+		_, err = api.CoreV1().Pods("default").Create(ctx, &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: "pod"},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "none"}}},
+		}, metav1.CreateOptions{})
+		Expect(err).To(MatchError(ContainSubstring(`error looking up service account default/default`)))
 	})
 
 	It("shows the log of what failed, and leaves nothing behind", func(ctx context.Context) {

@@ -17,7 +17,7 @@ import (
 // An Edit changes an object on its way into the cluster, or returns Skip to leave it out.
 type Edit = func(*unstructured.Unstructured) error
 
-// Skip, returned by an Edit, leaves the object out.
+// Skip is what an Edit returns to leave the object out.
 var Skip = errors.New("skip this object") //nolint:errname,staticcheck // named like fs.SkipDir: not a failure
 
 // ReadManifests reads the objects of YAML files and of folders' *.yaml, in order of their names, not
@@ -94,14 +94,14 @@ func parseObject(document []byte, edits []Edit) (*unstructured.Unstructured, err
 		return nil, err
 	}
 	if len(object.Object) == 0 {
-		return nil, nil //nolint:nilnil // a document of comments alone
+		return nil, nil // a document of comments alone
 	}
 	if object.GetKind() == "" || object.GetAPIVersion() == "" || object.GetName() == "" {
 		return nil, fmt.Errorf("an object has no apiVersion, kind or metadata.name: %s", describe(object))
 	}
 	for _, edit := range edits {
 		if err := edit(object); errors.Is(err, Skip) {
-			return nil, nil //nolint:nilnil // left out
+			return nil, nil // left out
 		} else if err != nil {
 			return nil, fmt.Errorf("editing %s: %w", describe(object), err)
 		}

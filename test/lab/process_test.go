@@ -28,7 +28,7 @@ func playVictim(dir string) {
 		os.Exit(1)
 	}
 	// Never ready, so never returns: the child is there all the while.
-	_, err = l.StartOperator(ctx, lab.OperatorOptions{Binary: script(dir, "sleep 600 & wait"), ReadyURL: "http://127.0.0.1:1/"})
+	_, err = l.StartOperator(ctx, lab.OperatorOptions{Binary: script(dir, "while :; do sleep 0.1; done"), ReadyURL: "http://127.0.0.1:1/"})
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
 }
@@ -78,7 +78,10 @@ var _ = Describe("A caller that is killed", func() {
 		Expect(victim.Process.Signal(syscall.SIGKILL)).To(Succeed())
 		_ = victim.Wait() // it was killed
 		Eventually(func() []string { return runningIn(dir) }).Should(BeEmpty())
-		Eventually(filepath.Join(dir, "state")).ShouldNot(BeAnExistingFile())
+		Eventually(func() bool {
+			_, err := os.Stat(filepath.Join(dir, "state"))
+			return os.IsNotExist(err)
+		}).Should(BeTrue(), "the leash removes keys and data")
 	})
 })
 
