@@ -13,13 +13,13 @@ type EncryptionKeySpec struct{}
 type KeyPhase string
 
 const (
-	// KeyPending: the key has no material yet.
+	// KeyPending is a key that has no material yet.
 	KeyPending KeyPhase = "Pending"
-	// KeyActive: new values are sealed with this key.
+	// KeyActive is the key that new values are sealed with.
 	KeyActive KeyPhase = "Active"
-	// KeyRetiring: a newer key is active; values sealed with this one still open.
+	// KeyRetiring is a key that a newer one took over from; values sealed with it still open.
 	KeyRetiring KeyPhase = "Retiring"
-	// KeyRetired: no UserSecret is sealed with this key any more.
+	// KeyRetired is a key that no UserSecret is sealed with any more.
 	KeyRetired KeyPhase = "Retired"
 )
 

@@ -109,7 +109,7 @@ func (r *LocalRoot) ID() string { return r.id }
 
 // Wrap implements Root.
 func (r *LocalRoot) Wrap(_ context.Context, plaintext []byte) ([]byte, error) {
-	return r.aead.Seal(nil, nil, plaintext, nil), nil
+	return r.aead.Seal(nil, nil, plaintext, nil), nil //nolint:gosec // G407: the AEAD draws a random nonce itself
 }
 
 // Unwrap implements Root.
