@@ -1,8 +1,9 @@
 // Package audit says who did what with whose secret: one record an access, in
 // one place. Admission and controllers write records; sinks keep them.
 //
-// A record never carries a value, and every text in it is bounded and free of
-// control characters, since names of pods and workflows are chosen by users.
+// A record never carries a value. Sinks write every text in it bounded and free
+// of control characters, since users choose names of pods, of workflows and, with
+// some authenticators, their own: a line of the log must not pass for another.
 package audit
 
 import (
@@ -65,7 +66,7 @@ type LogSink struct {
 // Write implements Sink.
 func (s LogSink) Write(r Record) {
 	s.Logger.Info("access",
-		"id", r.ID, "at", r.Time.UTC().Format(time.RFC3339Nano), "type", r.Type, "decision", r.Decision, "reason", r.Reason,
-		"owner", r.Owner, "namespace", r.Namespace, "name", r.Name, "uid", r.UID, "keyID", r.KeyID, "actor", r.Actor,
-		"workflow", r.Workflow, "node", r.Node, "pod", r.Pod, "podUID", r.PodUID)
+		"id", plain(r.ID), "at", r.Time.UTC().Format(time.RFC3339Nano), "type", r.Type, "decision", r.Decision, "reason", plain(r.Reason),
+		"owner", plain(r.Owner), "namespace", plain(r.Namespace), "name", plain(r.Name), "uid", plain(r.UID), "keyID", plain(r.KeyID), "actor", plain(r.Actor),
+		"workflow", plain(r.Workflow), "node", plain(r.Node), "pod", plain(r.Pod), "podUID", plain(r.PodUID))
 }

@@ -53,11 +53,13 @@ func CheckPattern(t *v1alpha1.ProviderType, value secretvalue.Value) error {
 	if t.Pattern == "" {
 		return nil
 	}
-	pattern, err := regexp.Compile(`^(?:` + t.Pattern + `)$`)
+	// Compiled as it stands: put between anchors, "a)|(b" would be a pattern, and
+	// one that matches parts.
+	pattern, err := regexp.Compile(t.Pattern)
 	if err != nil {
-		return fmt.Errorf("compiling the pattern of type %s: %w", t.Type, err)
+		return fmt.Errorf("compiling the pattern of type %s: %w: ask an administrator to correct the provider", t.Type, err)
 	}
-	if pattern.Match(value.Bytes()) {
+	if matchesWhole(pattern, value.Bytes()) {
 		return nil
 	}
 	hint := ""
@@ -65,4 +67,12 @@ func CheckPattern(t *v1alpha1.ProviderType, value secretvalue.Value) error {
 		hint = fmt.Sprintf(", such as %s", t.Example)
 	}
 	return fmt.Errorf("%w %s%s: check that the whole value was pasted", ErrPattern, t.Pattern, hint)
+}
+
+// matchesWhole: where a match of all of the text exists, it begins leftmost and
+// is the longest.
+func matchesWhole(pattern *regexp.Regexp, text []byte) bool {
+	pattern.Longest()
+	found := pattern.FindIndex(text)
+	return found != nil && found[0] == 0 && found[1] == len(text)
 }

@@ -111,7 +111,7 @@ func nameList(secrets []*v1alpha1.UserSecret) string {
 func (w World) byName(item inject.Item) Choice {
 	choice := Choice{Item: item, Key: item.Key}
 	for _, us := range w.UserSecrets {
-		if us.Name != item.Name {
+		if us.Name != item.Name || !us.DeletionTimestamp.IsZero() {
 			continue
 		}
 		choice.UserSecret = us
@@ -140,11 +140,12 @@ func (w World) defaultKey(us *v1alpha1.UserSecret) (string, error) {
 }
 
 // Candidates are the UserSecrets of a provider and type, oldest first; equal
-// ages are ordered by name, so that every caller sees the same order.
+// ages are ordered by name, so that every caller sees the same order. Deleted
+// ones do not count: a finalizer, which others may set, keeps nothing in use.
 func Candidates(all []*v1alpha1.UserSecret, provider string, t v1alpha1.SecretType) []*v1alpha1.UserSecret {
 	var found []*v1alpha1.UserSecret
 	for _, us := range all {
-		if us.Spec.Provider == provider && us.Spec.Type == t {
+		if us.Spec.Provider == provider && us.Spec.Type == t && us.DeletionTimestamp.IsZero() {
 			found = append(found, us)
 		}
 	}
@@ -180,7 +181,7 @@ func Active(us *v1alpha1.UserSecret) bool {
 // being given out, or nil. Deleted ones and those of other types do not count.
 func Rival(us *v1alpha1.UserSecret, all []*v1alpha1.UserSecret, now time.Time) *v1alpha1.UserSecret {
 	for _, other := range Candidates(all, us.Spec.Provider, us.Spec.Type) {
-		if other.Name != us.Name && other.DeletionTimestamp.IsZero() && Usable(other, now) == nil {
+		if other.Name != us.Name && Usable(other, now) == nil {
 			return other
 		}
 	}
