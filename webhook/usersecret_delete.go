@@ -35,6 +35,8 @@ func (d *remover) Handle(ctx context.Context, req admission.Request) admission.R
 	if err := json.Unmarshal(req.OldObject.Raw, &us); err != nil {
 		return admission.Errored(http.StatusBadRequest, errors.New("the object is no UserSecret"))
 	}
+	// Where a whole collection is deleted, only the old object knows its name.
+	req.Name = us.Name
 	secretOwner, err := d.owners.Of(ctx, req.Namespace)
 	if err == nil {
 		err = d.mayDelete(ctx, req, secretOwner)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -74,12 +75,29 @@ func (w *write) guardedChange() bool {
 			return true
 		}
 	}
-	return false
+	return w.endChanged()
+}
+
+// endChanged says whether anybody but Kubernetes itself changes what decides
+// when the UserSecret goes: given an owner that is gone it would be collected,
+// which is a deletion, and given a finalizer it would stay when its owner deletes
+// it. From one that is going already, finalizers can only be taken.
+func (w *write) endChanged() bool {
+	if slices.Contains(cleaners, w.req.UserInfo.Username) || !w.new.DeletionTimestamp.IsZero() {
+		return false
+	}
+	return !equality.Semantic.DeepEqual(w.old.OwnerReferences, w.new.OwnerReferences) ||
+		!equality.Semantic.DeepEqual(w.old.Finalizers, w.new.Finalizers)
 }
 
 func (w *write) valueChanged() bool {
 	return w.old == nil || w.old.Spec.EncryptedValue != w.new.Spec.EncryptedValue
 }
+
+// newValue says whether somebody gives a value, other than the operator, which
+// only seals the present one again. A rotation must not stop at values that have
+// expired, or whose provider changed its pattern since.
+func (w *write) newValue() bool { return w.valueChanged() && w.standing != isOperator }
 
 func (v *validator) check(ctx context.Context, w *write) ([]string, error) {
 	var err error
@@ -118,14 +136,16 @@ func (w *write) authorised() error {
 	return w.checkCreator()
 }
 
-// resealed says whether nothing but the sealed value differs.
+// resealed says whether nothing guarded differs but the sealed value; the
+// creator's annotation is checked for everybody.
 func (w *write) resealed() bool {
 	if w.old == nil {
 		return false
 	}
 	same := w.new.Spec.DeepCopy()
 	same.EncryptedValue = w.old.Spec.EncryptedValue
-	return equality.Semantic.DeepEqual(w.old.Spec, *same)
+	return equality.Semantic.DeepEqual(w.old.Spec, *same) &&
+		w.old.Annotations[v1alpha1.VerifyRequestedAtAnnotation] == w.new.Annotations[v1alpha1.VerifyRequestedAtAnnotation]
 }
 
 func (w *write) checkCreator() error {
@@ -140,16 +160,21 @@ func (w *write) checkCreator() error {
 }
 
 func (v *validator) checkProvider(ctx context.Context, w *write) (*v1alpha1.ProviderType, error) {
-	provider, err := v.provider(ctx, w.new.Spec.Provider)
-	if err == nil {
-		return catalogue.Type(provider, w.new.Spec.Type)
-	}
-	// A provider that was removed from the catalogue must not keep anybody
-	// from switching a secret off or replacing its value.
-	if errors.Is(err, catalogue.ErrUnknownProvider) && w.old != nil {
+	entry, err := v.entry(ctx, w.new.Spec)
+	// A provider or type that was removed from the catalogue must not keep
+	// anybody from switching a secret off or replacing its value.
+	if w.old != nil && (errors.Is(err, catalogue.ErrUnknownProvider) || errors.Is(err, catalogue.ErrUnknownType)) {
 		return &v1alpha1.ProviderType{Type: w.new.Spec.Type}, nil
 	}
-	return nil, err
+	return entry, err
+}
+
+func (v *validator) entry(ctx context.Context, spec v1alpha1.UserSecretSpec) (*v1alpha1.ProviderType, error) {
+	provider, err := v.provider(ctx, spec.Provider)
+	if err != nil {
+		return nil, err
+	}
+	return catalogue.Type(provider, spec.Type)
 }
 
 func (v *validator) checkExpiry(w *write) error {
@@ -157,7 +182,7 @@ func (v *validator) checkExpiry(w *write) error {
 	if at == nil || at.After(v.now()) {
 		return nil
 	}
-	if w.old != nil && at.Equal(w.old.Spec.ExpiresAt) && !w.valueChanged() {
+	if w.old != nil && at.Equal(w.old.Spec.ExpiresAt) && !w.newValue() {
 		return nil
 	}
 	return errPast
@@ -181,7 +206,7 @@ func (v *validator) checkValue(ctx context.Context, w *write, entry *v1alpha1.Pr
 			return nil, err
 		}
 	}
-	if w.valueChanged() {
+	if w.newValue() {
 		return checkPattern(entry, value)
 	}
 	return nil, nil
@@ -205,14 +230,10 @@ func (v *validator) checkRepetition(w *write, value secretvalue.Value) error {
 
 func checkPattern(entry *v1alpha1.ProviderType, value secretvalue.Value) ([]string, error) {
 	err := catalogue.CheckPattern(entry, value)
-	switch {
-	case err == nil:
-		return nil, nil
-	case errors.Is(err, catalogue.ErrPattern) && entry.PatternPolicy != v1alpha1.PatternEnforce:
+	if err != nil && entry.PatternPolicy != v1alpha1.PatternEnforce {
 		return []string{err.Error()}, nil
-	default:
-		return nil, err
 	}
+	return nil, err
 }
 
 func (v *validator) checkRival(ctx context.Context, w *write, entry *v1alpha1.ProviderType) error {

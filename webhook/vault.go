@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -73,25 +74,33 @@ func (v *vault) record(req admission.Request, secretOwner string, decision audit
 	if req.DryRun != nil && *req.DryRun {
 		return
 	}
-	v.audit.Write(audit.Record{
-		ID: string(req.UID), Time: v.clock.Now(), Type: accessType(req), Decision: decision, Reason: reason,
-		Owner: secretOwner, Namespace: req.Namespace, Name: req.Name, Actor: req.UserInfo.Username,
-	})
+	r := audit.Record{
+		ID: string(req.UID), Time: v.now(), Type: accessType(req), Decision: decision, Reason: reason,
+		Owner: secretOwner, Namespace: req.Namespace, Actor: req.UserInfo.Username,
+	}
+	if ofPod(req) {
+		r.Pod = req.Name
+	} else {
+		r.Name = req.Name
+	}
+	v.audit.Write(r)
 }
 
 func accessType(req admission.Request) audit.Type {
-	if req.Kind.Kind == "Pod" {
+	if ofPod(req) {
 		return audit.Use
 	}
 	switch req.Operation {
-	case "CREATE":
+	case admissionv1.Create:
 		return audit.Create
-	case "DELETE":
+	case admissionv1.Delete:
 		return audit.Delete
 	default:
 		return audit.Update
 	}
 }
+
+func ofPod(req admission.Request) bool { return req.Kind.Kind == "Pod" }
 
 // now is a seam for tests.
 func (v *vault) now() time.Time { return v.clock.Now() }
