@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -18,24 +17,28 @@ import (
 	"usersecrets.dev/operator/api/v1alpha1"
 )
 
-// errTaken means that a Secret of the projection's name belongs to another pod.
-// Names are random and reserved, so this is not chance.
-var errTaken = errors.New("a Secret of the projection's name belongs to another pod")
+// errTaken means that a Secret of the projection's name is there already. Names
+// are random and reserved: it is ours, or this is not chance.
+var errTaken = errors.New("a Secret of the projection's name is there already, and does not belong to this pod: delete the pod and create it again")
 
 func (r *Reconciler) carryOut(ctx context.Context, s *scope, p plan) error {
 	switch p.step {
-	case wait:
-		r.sayWaiting(s, p.why)
-		return nil
 	case issue:
 		return r.issue(ctx, s, p)
 	case refresh:
 		return r.refresh(ctx, s, p)
 	case remove:
 		return r.remove(ctx, s)
-	default:
-		return nil
+	case wait:
+		r.sayWaiting(s, p.why)
 	}
+	switch {
+	case s.finished():
+		r.finish(s.pod.UID)
+	case s.current != nil && r.inherit.open(s.pod.UID):
+		r.settle(s.pod.UID)
+	}
+	return nil
 }
 
 // issue records the uses and then creates the Secret.
@@ -45,20 +48,19 @@ func (r *Reconciler) issue(ctx context.Context, s *scope, p plan) error {
 	}
 	secret := newSecret(s, p)
 	err := r.Client.Create(ctx, secret)
-	switch {
-	case apierrors.IsAlreadyExists(err):
-		// An answer was lost on the way, or the name is not ours.
-		secret, err = r.lookAt(ctx, s.pod.Namespace, s.projection())
-		if err == nil && (secret == nil || secret.Annotations[v1alpha1.PodUIDAnnotation] != string(s.pod.UID)) {
-			err = errTaken
-		}
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return nil
 	}
 	if err != nil {
+		// It may be there now, or have been there before; what it holds may be
+		// older than what was decided here. The next look asks.
+		r.inherit.doubt(s.pod.UID)
+		if apierrors.IsAlreadyExists(err) {
+			err = errTaken
+		}
 		return fmt.Errorf("issuing projection %q: %w", s.projection(), err)
 	}
-	r.issued.put(fromSecret(s.podName(), s.pod.UID, secret))
+	r.known.issued(s.podName(), fromSecret(secret))
 	r.settle(s.pod.UID)
 	r.sayIssued(s, p)
 	return nil
@@ -75,15 +77,15 @@ func (r *Reconciler) recordUses(ctx context.Context, s *scope, p plan) (gone boo
 	for _, use := range uses {
 		us := use.choice.UserSecret
 		of := subject{name: client.ObjectKeyFromObject(us), uid: us.UID}
-		counted, err := r.ledger.record(ctx, of, s.access())
+		first, err := r.ledger.record(ctx, of, s.access())
 		if errors.Is(err, errUserSecretGone) {
 			return true, nil
 		}
 		if err != nil {
 			return false, err
 		}
-		if counted {
-			r.auditUse(s, use)
+		if first {
+			r.sayUsed(s, use)
 		}
 	}
 	return false, nil
@@ -103,36 +105,32 @@ func (s *scope) actor() string {
 	return strings.ToValidUTF8(actor[:min(len(actor), longest)], "")
 }
 
-// newSecret is the projection: owned by its pod, so that it goes with it even
-// while the operator is away.
-func newSecret(s *scope, p plan) *corev1.Secret {
-	no := false
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: s.pod.Namespace,
-			Name:      s.projection(),
-			Labels:    map[string]string{"app.kubernetes.io/managed-by": v1alpha1.OperatorName},
-			Annotations: map[string]string{
-				v1alpha1.PodNameAnnotation: s.pod.Name,
-				v1alpha1.PodUIDAnnotation:  string(s.pod.UID),
-				v1alpha1.SourcesAnnotation: writeSources(p.sourcesOf(s)),
-			},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: "v1", Kind: "Pod", Name: s.pod.Name, UID: s.pod.UID,
-				Controller: &no, BlockOwnerDeletion: &no,
-			}},
-		},
-		Type: v1alpha1.ProjectionSecretType,
-		Data: p.set,
-	}
-}
-
 // refresh changes the data of a Secret that is there. With its UID in the patch
 // it never meets, nor makes, another.
 func (r *Reconciler) refresh(ctx context.Context, s *scope, p plan) error {
 	if gone, err := r.recordUses(ctx, s, p); err != nil || gone {
 		return err
 	}
+	patch, err := newData(s, p)
+	if err != nil {
+		return err
+	}
+	secret := emptySecret(s.pod.Namespace, s.projection())
+	if err := r.Client.Patch(ctx, secret, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		// It may be changed all the same, or not be there any more. The next
+		// look asks, and issues another for a pod that lives.
+		r.known.issued(s.podName(), nil)
+		r.inherit.doubt(s.pod.UID)
+		return fmt.Errorf("refreshing projection %q: %w", s.projection(), err)
+	}
+	r.known.issued(s.podName(), fromSecret(secret))
+	r.settle(s.pod.UID)
+	r.sayRefreshed(s, p, secret.ResourceVersion)
+	return nil
+}
+
+// newData is the patch that carries a plan out.
+func newData(s *scope, p plan) ([]byte, error) {
 	data := make(map[string]any, len(p.set)+len(p.unset))
 	for key, value := range p.set {
 		data[key] = value
@@ -140,27 +138,14 @@ func (r *Reconciler) refresh(ctx context.Context, s *scope, p plan) error {
 	for _, key := range p.unset {
 		data[key] = nil
 	}
-	sources := p.sourcesOf(s)
 	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": s.current.uid, "annotations": map[string]any{v1alpha1.SourcesAnnotation: writeSources(sources)}},
+		"metadata": map[string]any{"uid": s.current.uid, "annotations": map[string]any{v1alpha1.SourcesAnnotation: writeSources(p.sourcesOf(s))}},
 		"data":     data,
 	})
 	if err != nil {
-		return fmt.Errorf("encoding the new data of projection %q: %w", s.projection(), err)
+		return nil, fmt.Errorf("encoding the new data of projection %q: %w", s.projection(), err)
 	}
-	secret := emptySecret(s.pod.Namespace, s.projection())
-	err = r.Client.Patch(ctx, secret, client.RawPatch(types.MergePatchType, patch))
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		// It was deleted under us; the next look issues another for a pod that lives.
-		r.issued.drop(s.podName())
-		return fmt.Errorf("projection %q is not there any more: %w", s.projection(), err)
-	}
-	if err != nil {
-		return fmt.Errorf("refreshing projection %q: %w", s.projection(), err)
-	}
-	r.issued.put(fromSecret(s.podName(), s.pod.UID, secret))
-	r.sayRefreshed(s, p)
-	return nil
+	return patch, nil
 }
 
 func (r *Reconciler) remove(ctx context.Context, s *scope) error {
@@ -168,49 +153,8 @@ func (r *Reconciler) remove(ctx context.Context, s *scope) error {
 		return err
 	}
 	after := *s.current
-	after.gone, after.digests = true, nil
-	r.issued.put(&after)
-	r.settle(s.pod.UID)
+	after.gone, after.holds = true, nil
+	r.known.issued(s.podName(), &after)
+	r.finish(s.pod.UID)
 	return nil
-}
-
-func (r *Reconciler) deleteSecret(ctx context.Context, old *issued) error {
-	if old.gone {
-		return nil
-	}
-	secret := emptySecret(old.podName.Namespace, old.name)
-	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: &old.uid})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // gone, or its name belongs to another Secret by now
-	}
-	if err != nil {
-		return fmt.Errorf("deleting projection %q: %w", old.name, err)
-	}
-	return nil
-}
-
-// lookAt returns a projection, or nil where there is none. The operator may not
-// get Secrets; a dry run of a patch that changes nothing answers with the object.
-func (r *Reconciler) lookAt(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
-	if !strings.HasPrefix(name, v1alpha1.ProjectionNamePrefix) {
-		return nil, nil
-	}
-	secret := emptySecret(namespace, name)
-	err := r.Client.Patch(ctx, secret, client.RawPatch(types.MergePatchType, []byte(`{}`)), client.DryRunAll)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("looking at projection %q: %w", name, err)
-	}
-	return secret, nil
-}
-
-func emptySecret(namespace, name string) *corev1.Secret {
-	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-}
-
-// keys lists the keys that a plan sets, for people.
-func (p plan) keys() string {
-	return strings.Join(slices.Sorted(maps.Keys(p.set)), ", ")
 }

@@ -2,11 +2,13 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -63,9 +65,8 @@ type Reconciler struct {
 	Config
 
 	ledger  *ledger
-	issued  issuedProjections
+	known   memories
 	inherit inheritance
-	waiting reasons
 }
 
 // New returns a Reconciler that has issued nothing yet.
@@ -80,7 +81,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("projection").
 		For(&corev1.Pod{}).
-		Watches(&v1alpha1.UserSecret{}, handler.EnqueueRequestsFromMapFunc(r.podsOfUserSecret), builder.WithPredicates(predicate.GenerationChangedPredicate{}, afterStart())).
+		Watches(&v1alpha1.UserSecret{}, handler.EnqueueRequestsFromMapFunc(r.podsOfUserSecret), builder.WithPredicates(specChanged(), afterStart())).
 		Watches(&v1alpha1.SecretProvider{}, handler.EnqueueRequestsFromMapFunc(r.podsOfProvider), builder.WithPredicates(predicate.GenerationChangedPredicate{}, afterStart())).
 		Watches(owner.Metadata(), handler.EnqueueRequestsFromMapFunc(r.podsOfNamespace), builder.OnlyMetadata, builder.WithPredicates(predicate.AnnotationChangedPredicate{}, afterStart())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
@@ -99,8 +100,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl
 	pod := &corev1.Pod{}
 	err := r.Cache.Get(ctx, req.NamespacedName, pod)
 	if apierrors.IsNotFound(err) {
-		r.waiting.swap(req.NamespacedName, "")
-		return ctrl.Result{}, r.forget(ctx, req.NamespacedName, "")
+		return ctrl.Result{}, errors.Join(r.forget(ctx, req.NamespacedName, ""), r.disinherit(ctx, req.NamespacedName))
 	}
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("reading pod %q: %w", req.NamespacedName, err)
@@ -109,41 +109,79 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl
 	if err := r.forget(ctx, req.NamespacedName, pod.UID); err != nil {
 		return ctrl.Result{}, err
 	}
-	return r.reconcilePod(ctx, pod)
+	r.known.meet(req.NamespacedName, pod.UID)
+	again, err := r.look(ctx, pod)
+	if errors.Is(err, errTaken) {
+		// It may be ours, and the answer to its creation was lost: the second
+		// look finds out.
+		again, err = r.look(ctx, pod)
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: again}, nil
 }
 
-func (r *Reconciler) reconcilePod(ctx context.Context, pod *corev1.Pod) (ctrl.Result, error) {
+// look observes a pod, decides the next step and takes it. It returns when to
+// look again; zero means at the next event.
+func (r *Reconciler) look(ctx context.Context, pod *corev1.Pod) (time.Duration, error) {
 	s := &scope{pod: pod, now: r.Clock.Now()}
 	if err := r.observe(ctx, s); err != nil {
-		return ctrl.Result{}, err
+		return 0, err
 	}
 	p := decide(s)
 	if err := r.carryOut(ctx, s, p); err != nil {
-		return ctrl.Result{}, err
+		return 0, err
 	}
-	return ctrl.Result{RequeueAfter: p.again}, nil
+	return p.again, s.unclear
 }
 
 // forget deletes what was issued to a pod that is gone, unless it is the one of
 // this UID, and drops everything remembered about it.
 func (r *Reconciler) forget(ctx context.Context, name types.NamespacedName, except types.UID) error {
-	old := r.issued.get(name)
-	if old == nil || old.podUID == except {
+	old := r.known.of(name)
+	if old.pod == "" || old.pod == except {
 		return nil
 	}
-	if err := r.deleteSecret(ctx, old); err != nil {
-		return err
+	if old.issued != nil {
+		if err := r.deleteSecret(ctx, old.issued); err != nil {
+			return err
+		}
 	}
-	r.issued.drop(name)
-	r.inherit.settle(old.podUID)
-	r.ledger.forget(old.podUID)
+	r.known.drop(name)
+	r.finish(old.pod)
 	return nil
 }
 
-// settle notes that a pod's Secret is known to exist.
+// disinherit settles a pod that was there before this process led and was gone
+// before its first look. The cache may lag, so the API server is asked.
+func (r *Reconciler) disinherit(ctx context.Context, name types.NamespacedName) error {
+	uid, open := r.inherit.named(name)
+	if !open {
+		return nil
+	}
+	pod := &metav1.PartialObjectMetadata{}
+	pod.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
+	err := r.Client.Get(ctx, name, pod)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("looking for pod %q: %w", name, err)
+	}
+	if err != nil || pod.UID != uid {
+		r.finish(uid)
+	}
+	return nil
+}
+
+// settle notes that the pod's Secret is known to hold all that was recorded.
 func (r *Reconciler) settle(pod types.UID) {
 	r.inherit.settle(pod)
 	r.ledger.served(pod)
+}
+
+// finish notes that nothing will be issued to the pod any more.
+func (r *Reconciler) finish(pod types.UID) {
+	r.inherit.settle(pod)
+	r.ledger.forget(pod)
 }
 
 // done says whether a pod will never run a container again. A pod whose grace

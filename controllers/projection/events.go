@@ -1,9 +1,12 @@
 package projection
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"usersecrets.dev/operator/internal/audit"
 )
@@ -21,19 +24,23 @@ const (
 )
 
 func (r *Reconciler) sayIssued(s *scope, p plan) {
-	r.waiting.swap(s.podName(), "")
+	r.known.tell(s.podName(), "")
 	r.Events.Eventf(s.pod, nil, corev1.EventTypeNormal, reasonIssued, actionProject, "Issued Secret %s with %s", s.projection(), p.keys())
 }
 
-// auditUse tells of a use that was recorded just now.
-func (r *Reconciler) auditUse(s *scope, use part) {
+// sayUsed tells of a use that stands in the record, before it is served: at
+// least once, also where the process that recorded it crashed or lost the answer.
+func (r *Reconciler) sayUsed(s *scope, use part) {
 	us := use.choice.UserSecret
 	r.Events.Eventf(us, s.pod, corev1.EventTypeNormal, reasonUsed, actionProject,
 		"Used by pod %s, workflow %q, node %q, created by %s", s.pod.Name, s.request.Workflow, s.request.Node, s.actor())
-	r.Audit.Write(r.record(s, use, audit.Use, ""))
+	record := r.record(s, source{Name: us.Name, UID: us.UID}, audit.Use)
+	record.KeyID = string(use.keyID)
+	r.Audit.Write(record)
 }
 
-func (r *Reconciler) sayRefreshed(s *scope, p plan) {
+// sayRefreshed tells what a Secret got and lost; version is what it has since.
+func (r *Reconciler) sayRefreshed(s *scope, p plan, version string) {
 	if len(p.set) > 0 {
 		r.Events.Eventf(s.pod, nil, corev1.EventTypeNormal, reasonRefreshed, actionProject, "Secret %s has new values of %s", s.projection(), p.keys())
 	}
@@ -41,27 +48,39 @@ func (r *Reconciler) sayRefreshed(s *scope, p plan) {
 		return
 	}
 	r.Events.Eventf(s.pod, nil, corev1.EventTypeWarning, reasonRevoked, actionProject, "Secret %s lost %s: %s", s.projection(), strings.Join(p.unset, ", "), p.why)
-	for _, part := range s.parts {
-		if part.choice.UserSecret != nil && (part.err != nil || ttlOver(s)) {
-			r.Audit.Write(r.record(s, part, audit.Revoke, p.why))
+	told := map[types.UID]bool{}
+	for _, key := range p.unset {
+		from, known := s.current.sources[key]
+		if !known || told[from.UID] {
+			continue
 		}
+		told[from.UID] = true
+		record := r.record(s, from, audit.Revoke)
+		// The same UserSecret may be given and taken several times.
+		record.ID += "/" + version
+		record.Reason = p.why
+		r.Audit.Write(record)
 	}
 }
 
 // sayWaiting tells once why a pod waits, and again when the reason changes. What
 // an earlier leader told is not told again.
 func (r *Reconciler) sayWaiting(s *scope, why string) {
-	first := r.waiting.first(s.podName())
-	if r.waiting.swap(s.podName(), why) && !(first && r.inherit.open(s.pod.UID)) {
+	changed, first := r.known.tell(s.podName(), why)
+	if changed && !(first && r.inherit.earlier(s.pod.UID)) {
 		r.Events.Eventf(s.pod, nil, corev1.EventTypeWarning, reasonWaiting, actionProject, "%s", why)
 	}
 }
 
-func (r *Reconciler) record(s *scope, of part, t audit.Type, why string) audit.Record {
-	us := of.choice.UserSecret
+func (r *Reconciler) record(s *scope, of source, t audit.Type) audit.Record {
 	return audit.Record{
-		ID: string(s.pod.UID) + "/" + string(us.UID), Time: s.now, Type: t, Decision: audit.Allowed, Reason: why,
-		Owner: s.owner, Namespace: us.Namespace, Name: us.Name, UID: string(us.UID), KeyID: string(of.keyID),
+		ID: string(s.pod.UID) + "/" + string(of.UID) + "/" + string(t), Time: s.now, Type: t, Decision: audit.Allowed,
+		Owner: s.owner, Namespace: s.pod.Namespace, Name: of.Name, UID: string(of.UID),
 		Actor: s.actor(), Workflow: s.request.Workflow, Node: s.request.Node, Pod: s.pod.Name, PodUID: string(s.pod.UID),
 	}
+}
+
+// keys lists the keys that a plan sets, for people.
+func (p plan) keys() string {
+	return strings.Join(slices.Sorted(maps.Keys(p.set)), ", ")
 }

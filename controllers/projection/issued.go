@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"maps"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,35 +21,36 @@ type source struct {
 // issued is what is remembered of one pod's projection. It holds digests of the
 // data, never the data.
 type issued struct {
-	podName types.NamespacedName
-	podUID  types.UID
-	name    string // of the Secret
-	uid     types.UID
-	created time.Time
-	digests map[string]digest
-	sources map[string]source
+	namespace string
+	name      string
+	uid       types.UID
+	created   time.Time
+	holds     map[string]held // by key
+	sources   map[string]source
 	// gone says that the pod is done and its Secret deleted.
 	gone bool
 }
 
-type digest [sha256.Size]byte
-
-// fromSecret remembers a Secret as the API server returned it.
-func fromSecret(pod types.NamespacedName, podUID types.UID, secret *corev1.Secret) *issued {
-	return &issued{
-		podName: pod, podUID: podUID, name: secret.Name, uid: secret.UID,
-		created: secret.CreationTimestamp.Time,
-		digests: digestsOf(secret.Data),
-		sources: readSources(secret),
-	}
+// held stands for a value that a projection holds.
+type held struct {
+	digest [sha256.Size]byte
+	size   int // in bytes
 }
 
-func digestsOf(data map[string][]byte) map[string]digest {
-	digests := make(map[string]digest, len(data))
-	for key, value := range data {
-		digests[key] = sha256.Sum256(value)
+func hold(value []byte) held { return held{digest: sha256.Sum256(value), size: len(value)} }
+
+// fromSecret remembers a Secret as the API server returned it.
+func fromSecret(secret *corev1.Secret) *issued {
+	i := &issued{
+		namespace: secret.Namespace, name: secret.Name, uid: secret.UID,
+		created: secret.CreationTimestamp.Time,
+		holds:   make(map[string]held, len(secret.Data)),
+		sources: readSources(secret),
 	}
-	return digests
+	for key, value := range secret.Data {
+		i.holds[key] = hold(value)
+	}
+	return i
 }
 
 // readSources reads the annotation that the operator itself wrote; policies
@@ -79,61 +79,4 @@ func (i *issued) drawsOn(uid types.UID) bool {
 		}
 	}
 	return false
-}
-
-// issuedProjections remembers projections by pod name.
-type issuedProjections struct {
-	mu     sync.Mutex
-	byName map[types.NamespacedName]*issued
-}
-
-func (p *issuedProjections) get(name types.NamespacedName) *issued {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.byName[name]
-}
-
-func (p *issuedProjections) put(i *issued) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.byName == nil {
-		p.byName = map[types.NamespacedName]*issued{}
-	}
-	p.byName[i.podName] = i
-}
-
-func (p *issuedProjections) drop(name types.NamespacedName) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.byName, name)
-}
-
-// reasons remembers what was last told about pods that wait, so that it is not
-// told again at every look.
-type reasons struct {
-	mu     sync.Mutex
-	byName map[types.NamespacedName]string
-}
-
-// swap notes a reason and says whether it is new; an empty reason forgets.
-func (r *reasons) swap(pod types.NamespacedName, why string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.byName == nil {
-		r.byName = map[types.NamespacedName]string{}
-	}
-	changed := r.byName[pod] != why
-	if why == "" {
-		delete(r.byName, pod)
-	} else {
-		r.byName[pod] = why
-	}
-	return changed
-}
-
-// first says whether nothing was told about a pod yet.
-func (r *reasons) first(pod types.NamespacedName) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.byName[pod] == ""
 }

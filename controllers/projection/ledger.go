@@ -2,8 +2,8 @@ package projection
 
 import (
 	"context"
-	"errors"
-	"slices"
+	"fmt"
+	"maps"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -12,11 +12,8 @@ import (
 	"usersecrets.dev/operator/api/v1alpha1"
 )
 
-// errUserSecretGone means that a UserSecret was deleted before its use could be
-// recorded.
-var errUserSecretGone = errors.New("the UserSecret was deleted")
-
-// maxIdleAccounts bounds how many UserSecrets' accounts are kept between uses.
+// maxIdleAccounts bounds how many accounts of UserSecrets are kept beside those
+// of pods that live.
 const maxIdleAccounts = 1024
 
 // ledger records uses in the status of UserSecrets, once for every pod and
@@ -27,42 +24,39 @@ const maxIdleAccounts = 1024
 // have recorded the very use.
 type ledger struct {
 	client client.Client
-	// unsettled says of a pod that it is not known yet whether its Secret exists.
+	// unsettled says of a pod that an earlier leader may have recorded its uses
+	// without issuing its Secret.
 	unsettled func(pod types.UID) bool
 
+	// mu comes before the accounts' own.
 	mu       sync.Mutex
 	accounts map[types.UID]*account
-	touched  map[types.UID][]*account // by pod
 }
 
 func newLedger(c client.Client, unsettled func(types.UID) bool) *ledger {
-	return &ledger{client: c, unsettled: unsettled, accounts: map[types.UID]*account{}, touched: map[types.UID][]*account{}}
+	return &ledger{client: c, unsettled: unsettled, accounts: map[types.UID]*account{}}
 }
 
-// subject is the UserSecret that a use is of.
-type subject struct {
-	name types.NamespacedName
-	uid  types.UID
-}
-
-// record returns once the use stands in the UserSecret's status; counted says
-// whether this call put it there. Asked again for the same pod, it answers
-// without a write. The error is errUserSecretGone, or one worth trying again.
-func (l *ledger) record(ctx context.Context, of subject, use v1alpha1.Access) (counted bool, err error) {
-	e := &entry{access: use, done: make(chan outcome, 1)}
-	l.account(of, e.pod()).enqueue(e)
+// record returns once the use stands in the UserSecret's status. Asked again for
+// the same pod, it answers without a write. first says that this process never
+// said so of this pod before; what an earlier one said is not known, so a use is
+// announced at least once. The error is errUserSecretGone, or one worth trying
+// again.
+func (l *ledger) record(ctx context.Context, of subject, use v1alpha1.Access) (first bool, err error) {
+	e := newEntry(use)
+	a := l.enqueue(of, e)
 	select {
-	case o := <-e.done:
-		return o.counted, o.err
+	case err := <-e.done:
+		return err == nil && a.tell(e.pod()), err
 	case <-ctx.Done():
 		// The write may still happen; then the next call finds the pod counted.
-		return false, ctx.Err()
+		return false, fmt.Errorf("waiting for a use of %s to be recorded: %w", of.name, ctx.Err())
 	}
 }
 
-// account finds or makes the account of a UserSecret, and notes that the pod
-// has to do with it.
-func (l *ledger) account(of subject, pod types.UID) *account {
+// enqueue finds or makes the account of a UserSecret. The lock is held until the
+// entry waits, so that the account is not swept meanwhile.
+func (l *ledger) enqueue(of subject, e *entry) *account {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a, ok := l.accounts[of.uid]
@@ -73,41 +67,31 @@ func (l *ledger) account(of subject, pod types.UID) *account {
 		a = newAccount(l.client, of, l.unsettled)
 		l.accounts[of.uid] = a
 	}
-	if !slices.Contains(l.touched[pod], a) {
-		l.touched[pod] = append(l.touched[pod], a)
-	}
+	a.enqueue(e)
 	return a
 }
 
 // sweep drops accounts that nobody uses now; they are read again when needed.
 func (l *ledger) sweep() {
-	for uid, a := range l.accounts {
-		if a.idle() {
-			delete(l.accounts, uid)
-		}
-	}
+	maps.DeleteFunc(l.accounts, func(_ types.UID, a *account) bool { return a.idle() })
 }
 
-// served notes that the pod's Secret exists, so that its entries need not be
-// kept in recentAccesses any longer.
+// served notes that the pod's Secret is known to exist, so that its entries need
+// not be kept in recentAccesses any longer. Every account is told, since a pod
+// may be in a list that was read without the pod having asked.
 func (l *ledger) served(pod types.UID) {
-	for _, a := range l.touchedBy(pod) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.accounts {
 		a.served(pod)
 	}
 }
 
-// forget drops what is known about a pod that is gone.
+// forget drops what is known about a pod that will not ask again.
 func (l *ledger) forget(pod types.UID) {
-	for _, a := range l.touchedBy(pod) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.accounts {
 		a.forget(pod)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.touched, pod)
-}
-
-func (l *ledger) touchedBy(pod types.UID) []*account {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.touched[pod])
 }

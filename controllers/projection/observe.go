@@ -1,9 +1,13 @@
 package projection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,6 +36,9 @@ type scope struct {
 	current *issued
 	owner   string
 	parts   []part
+	// unclear says why not everything could be found out; the look is tried
+	// again. It is nil where no projection is there: then nothing is done at all.
+	unclear error
 }
 
 // part is one element of the request with what became of it.
@@ -43,9 +50,10 @@ type part struct {
 	err error
 }
 
-// undecided says that the value may well be fine, and only the key to it is not
-// at hand: what a pod has is not taken away for that.
-func (p part) undecided() bool { return errors.Is(p.err, keyring.ErrUnknownKey) }
+// undecided says that the value may well be fine, and only could not be looked
+// at, since the key to it or the API server was not at hand: what a pod has is
+// not taken away for that.
+func (p part) undecided() bool { return errors.Is(p.err, keyring.ErrUnknownKey) || transient(p.err) }
 
 func (s *scope) podName() types.NamespacedName {
 	return types.NamespacedName{Namespace: s.pod.Namespace, Name: s.pod.Name}
@@ -53,25 +61,60 @@ func (s *scope) podName() types.NamespacedName {
 
 func (s *scope) projection() string { return s.pod.Annotations[v1alpha1.ProjectionAnnotation] }
 
+// finished says that nothing will be issued to the pod any more.
+func (s *scope) finished() bool {
+	if s.current == nil {
+		return done(s.pod) || !s.pod.DeletionTimestamp.IsZero()
+	}
+	return s.current.gone
+}
+
 func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if err := r.observeCurrent(ctx, s); err != nil {
 		return err
 	}
-	if done(s.pod) {
+	if done(s.pod) || s.finished() {
 		return nil
 	}
-	// Limits were checked at admission; one that was lowered since shortens a
-	// pod's time and does not make its request wrong.
-	if s.request, s.malformed = inject.ParseRequest(s.pod, inject.Limits{}); s.malformed != nil {
+	if r.observeRequest(s); s.malformed != nil {
 		return nil
 	}
-	s.request.TTL = r.Limits.Clamp(s.request.TTL)
 	return r.observeParts(ctx, s)
 }
 
-// observeCurrent remembers, or for an inherited pod asks, what was issued.
+// errUnprepared means that the pod did not go through our admission.
+var errUnprepared = errors.New("the pod names no projection, since the admission webhook did not prepare it: delete it and create it again")
+
+// observeRequest reads what the pod asks for. Limits were checked at admission;
+// one that was lowered since shortens a pod's time and does not make its request
+// wrong. A projection that is there is held to its bounds even where the request,
+// as after an upgrade, cannot be read any more.
+func (r *Reconciler) observeRequest(s *scope) {
+	s.request, s.malformed = inject.ParseRequest(s.pod, inject.Limits{})
+	switch {
+	case s.malformed != nil && s.current != nil:
+		s.request, s.malformed = boundsOf(s.pod), nil
+	case s.malformed == nil && !strings.HasPrefix(s.projection(), v1alpha1.ProjectionNamePrefix):
+		s.malformed = errUnprepared
+	}
+	s.request.TTL = r.Limits.Clamp(s.request.TTL)
+}
+
+// boundsOf is the part of a request that matters to a projection that is there:
+// who uses it, and for how long.
+func boundsOf(pod *corev1.Pod) inject.Request {
+	var bounds inject.Request
+	bounds.Workflow, bounds.Node = inject.Identify(pod)
+	ttl, err := time.ParseDuration(strings.TrimSpace(pod.Annotations[v1alpha1.TTLAnnotation]))
+	if err == nil && ttl > 0 {
+		bounds.TTL = ttl
+	}
+	return bounds
+}
+
+// observeCurrent remembers, or where that is in doubt asks, what was issued.
 func (r *Reconciler) observeCurrent(ctx context.Context, s *scope) error {
-	s.current = r.issued.get(s.podName())
+	s.current = r.known.of(s.podName()).issued
 	if s.current != nil || !r.inherit.unasked(s.pod.UID) {
 		return nil
 	}
@@ -83,35 +126,33 @@ func (r *Reconciler) observeCurrent(ctx context.Context, s *scope) error {
 		r.inherit.asked(s.pod.UID)
 		return nil
 	}
-	s.current = fromSecret(s.podName(), s.pod.UID, secret)
-	r.issued.put(s.current)
-	r.settle(s.pod.UID)
+	s.current = fromSecret(secret)
+	r.known.issued(s.podName(), s.current)
 	return nil
 }
 
 func (r *Reconciler) observeParts(ctx context.Context, s *scope) error {
-	var err error
-	s.owner, err = r.Owners.Of(ctx, s.pod.Namespace)
-	if err != nil && !errors.Is(err, owner.ErrNone) {
-		return err
+	var noOwner error
+	s.owner, noOwner = r.Owners.Of(ctx, s.pod.Namespace)
+	if s.current != nil && ttlOver(s) {
+		return nil // whatever the values are, they go
 	}
-	noOwner := err
 	choices, err := r.choose(ctx, s)
 	if err != nil {
 		return err
 	}
 	for _, choice := range choices {
-		p := part{choice: choice, err: choice.Err}
-		if p.err == nil {
-			p.err = noOwner
-		}
+		p := part{choice: choice, err: cmp.Or(choice.Err, noOwner)}
 		if p.err == nil {
 			r.openPart(ctx, s, &p)
 		}
 		if transient(p.err) {
-			return fmt.Errorf("%s: %w", choice.Item.Source(), p.err)
+			s.unclear = fmt.Errorf("%s: %w", choice.Item.Source(), p.err)
 		}
 		s.parts = append(s.parts, p)
+	}
+	if s.current == nil {
+		return s.unclear
 	}
 	return nil
 }
@@ -131,8 +172,8 @@ func (r *Reconciler) choose(ctx context.Context, s *scope) ([]selection.Choice, 
 		return selection.Choose(world, s.request.Items), nil
 	}
 	items := make([]inject.Item, 0, len(s.current.sources))
-	for key, from := range s.current.sources {
-		items = append(items, inject.Item{Name: from.Name, Key: key})
+	for _, key := range slices.Sorted(maps.Keys(s.current.sources)) {
+		items = append(items, inject.Item{Name: s.current.sources[key].Name, Key: key})
 	}
 	return selection.Choose(world, items), nil
 }

@@ -1,10 +1,10 @@
 package projection
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"usersecrets.dev/operator/internal/inject"
@@ -26,10 +26,20 @@ const (
 	remove
 )
 
+const (
+	// keyRetry is when to look again for a key that is not in the vault: key
+	// material that somebody restores raises no event.
+	keyRetry = 30 * time.Second
+	// heldRetry is when to look again at values that were held back while
+	// others were taken away.
+	heldRetry = time.Second
+)
+
 // plan is the next step with what it needs.
 type plan struct {
-	step  step
-	why   string // for people, with wait and refresh
+	step step
+	why  string // for people, with wait and refresh
+	// again is when to look again; zero means at the next event.
 	again time.Duration
 	// set and unset are the changes to the Secret's data.
 	set   map[string][]byte
@@ -41,57 +51,41 @@ type plan struct {
 // decide computes the next step from the facts alone.
 func decide(s *scope) plan {
 	switch {
+	case s.finished():
+		return plan{step: stay}
 	case done(s.pod):
-		return decideDone(s)
+		return plan{step: remove}
+	case s.current != nil:
+		return decideNext(s)
 	case s.malformed != nil:
 		return plan{step: wait, why: s.malformed.Error()}
-	case s.current == nil && !s.pod.DeletionTimestamp.IsZero():
-		return plan{step: stay}
-	case s.current == nil:
-		return decideFirst(s)
-	case s.current.gone:
-		return plan{step: stay}
 	default:
-		return decideNext(s)
+		return decideFirst(s)
 	}
-}
-
-func decideDone(s *scope) plan {
-	if s.current == nil || s.current.gone {
-		return plan{step: stay}
-	}
-	return plan{step: remove}
 }
 
 // decideFirst issues only what is complete: a pod starts with all that it asked
 // for, or waits.
 func decideFirst(s *scope) plan {
-	p := plan{step: issue, set: map[string][]byte{}}
+	p := plan{step: issue, set: map[string][]byte{}, again: untilChange(s, s.now)}
 	keyed := make([]inject.Keyed, 0, len(s.parts))
+	sizes := make([]int, 0, len(s.parts))
 	for _, part := range s.parts {
 		if part.err != nil {
-			return plan{step: wait, why: fmt.Sprintf("%s: %s", part.choice.Item.Source(), part.err)}
+			why := fmt.Sprintf("%s: %s", part.choice.Item.Source(), part.err)
+			return plan{step: wait, why: why, again: untilKey(s)}
 		}
 		keyed = append(keyed, inject.Keyed{Item: part.choice.Item, Key: part.choice.Key})
+		sizes = append(sizes, part.value.Len())
 		p.set[part.choice.Key] = part.value.Bytes()
 		p.uses = addUse(p.uses, part)
 	}
-	if err := inject.CheckKeys(keyed); err != nil {
-		return plan{step: wait, why: err.Error()}
+	for _, err := range []error{inject.CheckKeys(keyed), inject.CheckTotal(sizes)} {
+		if err != nil {
+			return plan{step: wait, why: err.Error()}
+		}
 	}
-	if err := checkTotal(s.parts); err != nil {
-		return plan{step: wait, why: err.Error()}
-	}
-	p.again = untilChange(s, s.now)
 	return p
-}
-
-func checkTotal(parts []part) error {
-	sizes := make([]int, 0, len(parts))
-	for _, p := range parts {
-		sizes = append(sizes, p.value.Len())
-	}
-	return inject.CheckTotal(sizes)
 }
 
 // addUse adds a part once per UserSecret: a pod that takes the same one under
@@ -105,51 +99,95 @@ func addUse(uses []part, p part) []part {
 	return append(uses, p)
 }
 
-// decideNext compares what the projection holds with what it should hold.
+// decideNext compares what the projection holds with what it should hold. What
+// is to be taken away goes whatever else is wrong.
 func decideNext(s *scope) plan {
 	if ttlOver(s) {
 		return revokeAll(s)
 	}
-	if err := checkTotal(s.parts); err != nil {
-		return plan{step: wait, why: err.Error()}
+	p := plan{step: stay, set: map[string][]byte{}, again: sooner(untilChange(s, s.current.created), untilKey(s))}
+	reasons := p.compare(s)
+	p.why = strings.Join(reasons, "; ")
+	if err := checkRoom(s.current, p); err != nil {
+		p.set, p.uses = nil, nil
+		if len(p.unset) == 0 {
+			p.step, p.why = wait, err.Error()
+			return p
+		}
+		p.again = sooner(p.again, heldRetry)
 	}
-	p := plan{step: stay, set: map[string][]byte{}, again: untilChange(s, s.current.created)}
-	for _, part := range s.parts {
-		p.compare(s.current, part)
+	if len(p.set) > 0 || len(p.unset) > 0 {
+		p.step = refresh
 	}
-	if len(p.set) == 0 && len(p.unset) == 0 {
-		return p
-	}
-	p.step = refresh
 	return p
 }
 
-func (p *plan) compare(current *issued, part part) {
-	key := part.choice.Key
-	have, held := current.digests[key]
-	if part.err != nil {
-		if held && !part.undecided() {
-			p.unset, p.why = append(p.unset, key), part.err.Error()
+// compare fills in what to set and to unset, and returns the reasons of the
+// latter. A key that comes from no part is one whose source nobody knows.
+func (p *plan) compare(s *scope) (reasons []string) {
+	known := map[string]bool{}
+	for _, part := range s.parts {
+		key := part.choice.Key
+		known[key] = true
+		if part.err == nil {
+			p.offer(s.current, part)
+			continue
 		}
-		return
+		if _, held := s.current.holds[key]; held && !part.undecided() {
+			p.unset, reasons = append(p.unset, key), addReason(reasons, part.err.Error())
+		}
 	}
-	if held && have == sha256.Sum256(part.value.Bytes()) {
+	for _, key := range slices.Sorted(maps.Keys(s.current.holds)) {
+		if !known[key] {
+			p.unset, reasons = append(p.unset, key), addReason(reasons, "it is not known where the value comes from")
+		}
+	}
+	return reasons
+}
+
+// offer sets a key where the projection does not hold this value of this
+// UserSecret: a new one of the same name is a new grant, also of the same value.
+func (p *plan) offer(current *issued, part part) {
+	key, us := part.choice.Key, part.choice.UserSecret
+	if current.holds[key] == hold(part.value.Bytes()) && current.sources[key].UID == us.UID {
 		return
 	}
 	p.set[key] = part.value.Bytes()
-	if !current.drawsOn(part.choice.UserSecret.UID) {
+	if !current.drawsOn(us.UID) {
 		p.uses = addUse(p.uses, part)
 	}
 }
 
+func addReason(reasons []string, why string) []string {
+	if slices.Contains(reasons, why) {
+		return reasons
+	}
+	return append(reasons, why)
+}
+
+// checkRoom says whether the projection, as the plan leaves it, fits into a Secret.
+func checkRoom(current *issued, p plan) error {
+	after := map[string]int{}
+	for key, held := range current.holds {
+		after[key] = held.size
+	}
+	for key, value := range p.set {
+		after[key] = len(value)
+	}
+	for _, key := range p.unset {
+		delete(after, key)
+	}
+	return inject.CheckTotal(slices.Collect(maps.Values(after)))
+}
+
 func revokeAll(s *scope) plan {
-	if len(s.current.digests) == 0 {
+	if len(s.current.holds) == 0 {
 		return plan{step: stay}
 	}
 	return plan{
 		step:  refresh,
 		why:   fmt.Sprintf("the pod's time to live of %s is over", s.request.TTL),
-		unset: slices.Sorted(maps.Keys(s.current.digests)),
+		unset: slices.Sorted(maps.Keys(s.current.holds)),
 	}
 }
 
@@ -161,20 +199,37 @@ func ttlOver(s *scope) bool {
 // zero where nothing but an event does.
 func untilChange(s *scope, from time.Time) time.Duration {
 	var next time.Duration
-	consider := func(at time.Time) {
-		if left := at.Sub(s.now); left > 0 && (next == 0 || left < next) {
-			next = left
-		}
-	}
 	if s.request.TTL > 0 {
-		consider(from.Add(s.request.TTL))
+		next = from.Add(s.request.TTL).Sub(s.now)
 	}
 	for _, part := range s.parts {
 		if us := part.choice.UserSecret; us != nil && us.Spec.ExpiresAt != nil {
-			consider(us.Spec.ExpiresAt.Time)
+			next = sooner(next, us.Spec.ExpiresAt.Sub(s.now))
 		}
 	}
 	return next
+}
+
+// untilKey is when to look again where a key was not at hand, else zero.
+func untilKey(s *scope) time.Duration {
+	for _, part := range s.parts {
+		if part.undecided() {
+			return keyRetry
+		}
+	}
+	return 0
+}
+
+// sooner is the shorter of two times; what is not ahead does not count.
+func sooner(a, b time.Duration) time.Duration {
+	switch {
+	case a <= 0:
+		return max(b, 0)
+	case b <= 0:
+		return a
+	default:
+		return min(a, b)
+	}
 }
 
 // sourcesOf says where each key comes from once the plan is carried out.
@@ -184,7 +239,8 @@ func (p plan) sourcesOf(s *scope) map[string]source {
 		maps.Copy(sources, s.current.sources)
 	}
 	for _, part := range s.parts {
-		if us := part.choice.UserSecret; us != nil && part.err == nil {
+		if _, changed := p.set[part.choice.Key]; changed {
+			us := part.choice.UserSecret
 			sources[part.choice.Key] = source{Name: us.Name, UID: us.UID}
 		}
 	}

@@ -20,6 +20,15 @@ func afterStart() predicate.Predicate {
 	return predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 }
 
+// specChanged passes changes of a spec, and an object that took the place of
+// another while the watch was broken: both have generation 1.
+func specChanged() predicate.Predicate {
+	replaced := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
+	}}
+	return predicate.Or(predicate.GenerationChangedPredicate{}, replaced)
+}
+
 // podsOfUserSecret are the pods that a UserSecret may be meant by.
 func (r *Reconciler) podsOfUserSecret(ctx context.Context, object client.Object) []reconcile.Request {
 	us, ok := object.(*v1alpha1.UserSecret)
@@ -47,7 +56,7 @@ func (r *Reconciler) podsOfNamespace(ctx context.Context, object client.Object) 
 func (r *Reconciler) asks(pod *corev1.Pod, wanted func(inject.Item) bool) bool {
 	items, err := inject.ParseList(pod.Annotations[v1alpha1.InjectAnnotation])
 	if err != nil {
-		return false
+		return true // it may have been readable when the projection was issued
 	}
 	for _, item := range items {
 		if wanted(item) {

@@ -1,0 +1,75 @@
+package projection
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"usersecrets.dev/operator/api/v1alpha1"
+)
+
+// newSecret is the projection: owned by its pod, so that it goes with it even
+// while the operator is away.
+func newSecret(s *scope, p plan) *corev1.Secret {
+	no := false
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.pod.Namespace,
+			Name:      s.projection(),
+			Labels:    map[string]string{"app.kubernetes.io/managed-by": v1alpha1.OperatorName},
+			Annotations: map[string]string{
+				v1alpha1.PodNameAnnotation: s.pod.Name,
+				v1alpha1.PodUIDAnnotation:  string(s.pod.UID),
+				v1alpha1.SourcesAnnotation: writeSources(p.sourcesOf(s)),
+			},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "v1", Kind: "Pod", Name: s.pod.Name, UID: s.pod.UID,
+				Controller: &no, BlockOwnerDeletion: &no,
+			}},
+		},
+		Type: v1alpha1.ProjectionSecretType,
+		Data: p.set,
+	}
+}
+
+// deleteSecret deletes a projection, and no other Secret of its name.
+func (r *Reconciler) deleteSecret(ctx context.Context, old *issued) error {
+	if old.gone {
+		return nil
+	}
+	err := r.Client.Delete(ctx, emptySecret(old.namespace, old.name), client.Preconditions{UID: &old.uid})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // gone, or its name belongs to another Secret by now
+	}
+	if err != nil {
+		return fmt.Errorf("deleting projection %q: %w", old.name, err)
+	}
+	return nil
+}
+
+// lookAt returns a projection, or nil where there is none. The operator may not
+// get Secrets; a dry run of a patch that changes nothing answers with the object.
+func (r *Reconciler) lookAt(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	if !strings.HasPrefix(name, v1alpha1.ProjectionNamePrefix) {
+		return nil, nil
+	}
+	secret := emptySecret(namespace, name)
+	err := r.Client.Patch(ctx, secret, client.RawPatch(types.MergePatchType, []byte(`{}`)), client.DryRunAll)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking at projection %q: %w", name, err)
+	}
+	return secret, nil
+}
+
+func emptySecret(namespace, name string) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+}

@@ -1,0 +1,154 @@
+package acceptance_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"usersecrets.dev/operator/api/v1alpha1"
+)
+
+// away stops the operator, lets something happen, and starts it again, also
+// where that fails.
+func away(ctx context.Context, meanwhile func()) {
+	GinkgoHelper()
+	Expect(product.StopOperator()).To(Succeed())
+	DeferCleanup(backAgain)
+	meanwhile()
+	backAgain(ctx)
+}
+
+// killed ends the operator as a crash would: it releases nothing, its Lease
+// least of all.
+func killed(ctx context.Context) {
+	GinkgoHelper()
+	product.Operator.Kill()
+	product.Operator = nil
+	DeferCleanup(backAgain)
+	backAgain(ctx)
+}
+
+// backAgain starts the operator where it does not run.
+func backAgain(ctx context.Context) {
+	GinkgoHelper()
+	if product.Operator == nil {
+		Expect(product.StartOperator(ctx)).To(Succeed())
+	}
+}
+
+// uidsOf are the projections of pods that exist, by pod name.
+func uidsOf(ctx context.Context, pods []*corev1.Pod) map[string]types.UID {
+	uids := map[string]types.UID{}
+	for _, pod := range pods {
+		secret := &corev1.Secret{}
+		if err := product.Client.Get(ctx, projectionKey(pod), secret); err == nil {
+			uids[pod.Name] = secret.UID
+		}
+	}
+	return uids
+}
+
+var _ = Describe("A restart of the operator", Serial, func() {
+	It("neither makes projections anew nor counts them again, and they follow their values as before", func(ctx SpecContext) {
+		alice := newUser(ctx, "alice")
+		openai := storeOpenAI(ctx, alice, "kept")
+		pods := stepsOf(alice, "step", "openai", 25)
+		together(ctx, pods)
+		for _, pod := range pods {
+			projectionOf(ctx, pod)
+		}
+		before := uidsOf(ctx, pods)
+
+		away(ctx, func() {})
+		Expect(uidsOf(ctx, pods)).To(Equal(before))
+		By("an operator that starts leads a moment later: what it does then tells that it has looked")
+		revalue(ctx, alice, openai, openAIKey("renewed"))
+		for _, pod := range pods {
+			gets(ctx, pod, values{"OPENAI_API_KEY": openAIKey("renewed")})
+		}
+		killed(ctx)
+		activate(ctx, alice, openai, false)
+		for _, pod := range pods {
+			Eventually(projected(ctx, pod)).Should(Equal(nothing))
+		}
+		Expect(uidsOf(ctx, pods)).To(Equal(before))
+		Expect(countOf(ctx, openai)).To(Equal(25))
+		Expect(eventsOf(ctx, openai, "Used")()).To(HaveLen(25))
+	})
+
+	It("finds what came, went and ended while it was away", func(ctx SpecContext) {
+		alice := newUser(ctx, "alice")
+		openai := storeOpenAI(ctx, alice, "stays")
+		goes := storeCustom(ctx, alice, "goes", "what goes")
+		const ttl = 4 * time.Second
+		stays := start(ctx, asking(alice.Namespace, "stays", "openai, name:goes"))
+		ends := start(ctx, asking(alice.Namespace, "ends", "openai"))
+		deleted := start(ctx, asking(alice.Namespace, "deleted", "openai"))
+		timed := start(ctx, asking(alice.Namespace, "timed", "openai", map[string]string{v1alpha1.TTLAnnotation: ttl.String()}))
+		emptied := start(ctx, asking(alice.Namespace, "emptied", "openai", map[string]string{v1alpha1.TTLAnnotation: "1s"}))
+		waiting := start(ctx, asking(alice.Namespace, "waiting", "openai, name:never-there"))
+		pods := []*corev1.Pod{stays, ends, deleted, timed, emptied}
+		for _, pod := range pods {
+			projectionOf(ctx, pod)
+		}
+		Eventually(projected(ctx, emptied)).Should(Equal(nothing))
+		Eventually(eventsOf(ctx, waiting, "WaitingForSecret")).Should(HaveLen(1))
+		before := uidsOf(ctx, pods)
+		endedSecret, deletedSecret, timedSecret := projectionOf(ctx, ends), projectionOf(ctx, deleted), projectionOf(ctx, timed)
+
+		away(ctx, func() {
+			finish(ctx, ends)
+			Expect(product.Client.Delete(ctx, deleted)).To(Succeed())
+			Expect(alice.Client.Delete(ctx, goes)).To(Succeed())
+			vanishes(ctx, deletedSecret) // by garbage collection
+			Eventually(time.Now).Should(BeTemporally(">", timedSecret.CreationTimestamp.Add(ttl)))
+			Expect(projected(ctx, timed)()).NotTo(BeEmpty(), "nobody was there to take it away")
+		})
+		vanishes(ctx, endedSecret)
+		gets(ctx, stays, values{"OPENAI_API_KEY": openAIKey("stays")})
+		Eventually(projected(ctx, timed)).Should(Equal(nothing))
+		Consistently(projected(ctx, emptied)).Should(Equal(nothing), "what was over stays over")
+		missing(ctx, ends)
+		missing(ctx, waiting)
+		delete(before, ends.Name)
+		delete(before, deleted.Name)
+		Expect(uidsOf(ctx, pods)).To(Equal(before))
+		Expect(countOf(ctx, openai)).To(Equal(5))
+		Expect(eventsOf(ctx, waiting, "WaitingForSecret")()).To(HaveLen(1), "what was told is not told again")
+	})
+
+	It("counts each pod once, wherever the last one was killed", func(ctx SpecContext) {
+		alice := newUser(ctx, "alice")
+		openai := storeOpenAI(ctx, alice, "killed")
+		other := storeCustom(ctx, alice, "other", "the other value")
+		var pods []*corev1.Pod
+		for round := range 4 {
+			waiting := stepsOf(alice, fmt.Sprintf("round-%d", round), "openai, name:other", 30)
+			together(ctx, waiting)
+			pods = append(pods, waiting...)
+			By(fmt.Sprintf("round %d: killed between records and Secrets, after %d projections", round, 8*round))
+			Eventually(func() bool {
+				recorded := max(countOf(ctx, openai), countOf(ctx, other))
+				return recorded > 30*round && len(uidsOf(ctx, waiting)) >= 8*round
+			}).WithPolling(time.Millisecond).Should(BeTrue())
+			product.Operator.Kill()
+			before := uidsOf(ctx, pods)
+			killed(ctx)
+			for _, pod := range waiting {
+				gets(ctx, pod, values{"OPENAI_API_KEY": openAIKey("killed"), "CUSTOM_SECRET": "the other value"})
+			}
+			after := uidsOf(ctx, pods)
+			Expect(after).To(HaveLen(len(pods)))
+			for name, uid := range before {
+				Expect(after).To(HaveKeyWithValue(name, uid), "not made anew")
+			}
+			Expect(countOf(ctx, openai)).To(Equal(len(pods)), "after round %d", round)
+			Expect(countOf(ctx, other)).To(Equal(len(pods)), "after round %d", round)
+		}
+	})
+})
