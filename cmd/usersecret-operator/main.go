@@ -57,6 +57,7 @@ type options struct {
 
 	leaderElect   bool
 	leaseDuration time.Duration
+	shutdownDelay time.Duration
 
 	webhookBind  string
 	webhookPort  int
@@ -76,6 +77,7 @@ func defaults() *options {
 		ownerAnnotation: v1alpha1.OwnerAnnotation,
 		leaderElect:     true,
 		leaseDuration:   15 * time.Second,
+		shutdownDelay:   5 * time.Second,
 		webhookPort:     9443,
 		healthAddress:   ":8081",
 		metricsAddress:  ":8080",
@@ -90,6 +92,7 @@ func (o *options) bind(cmd *cobra.Command) {
 	f.StringVar(&o.ownerAnnotation, "owner-annotation", o.ownerAnnotation, "Annotation of a Namespace that names its owner; 'owner' for Kubeflow Profiles.")
 	f.BoolVar(&o.leaderElect, "leader-elect", o.leaderElect, "Run controllers only on the replica that holds the Lease.")
 	f.DurationVar(&o.leaseDuration, "lease-duration", o.leaseDuration, "How long the Lease of a leader that is gone keeps the others waiting; at least 3s.")
+	f.DurationVar(&o.shutdownDelay, "shutdown-delay", o.shutdownDelay, "How long to go on answering after SIGTERM, not ready any more, until nobody calls.")
 	f.StringVar(&o.webhookBind, "webhook-bind-address", o.webhookBind, "Address that the webhook server listens on; empty means all.")
 	f.IntVar(&o.webhookPort, "webhook-port", o.webhookPort, "Port that the webhook server listens on.")
 	f.StringSliceVar(&o.webhookHosts, "webhook-host", o.webhookHosts, "Further host names or IP addresses that the API server calls the webhooks by, where they are configured by URL.")

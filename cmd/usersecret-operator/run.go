@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"sync/atomic"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -47,6 +50,7 @@ type parts struct {
 	rotator  *certificates.Rotator // nil where certificates are mounted
 	clock    clock.Clock
 	operator string
+	leaving  atomic.Bool
 }
 
 // run brings the vault up and serves until ctx ends.
@@ -81,7 +85,28 @@ func run(ctx context.Context, o *options) error {
 			return err
 		}
 	}
-	return p.manager.Start(ctx)
+	return p.manager.Start(p.lasting(ctx))
+}
+
+// lasting outlives ctx by the shutdown delay, in which this replica says that it
+// is not ready and still answers: the API server goes on calling it until every
+// node knows that it is leaving.
+func (p *parts) lasting(ctx context.Context) context.Context {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		<-ctx.Done()
+		p.leaving.Store(true)
+		time.Sleep(p.options.shutdownDelay)
+		stop()
+	}()
+	return serving
+}
+
+func (p *parts) stays(*http.Request) error {
+	if p.leaving.Load() {
+		return errors.New("shutting down")
+	}
+	return nil
 }
 
 // rootKey reads the root key from where the flags say. A process that has read
@@ -128,6 +153,7 @@ func (p *parts) setupChecks(context.Context) error {
 		p.manager.AddHealthzCheck("ping", healthz.Ping),
 		p.manager.AddReadyzCheck("policies", p.guard.Ready),
 		p.manager.AddReadyzCheck("caches", caches.check),
+		p.manager.AddReadyzCheck("stays", p.stays),
 		p.manager.AddReadyzCheck("webhook-server", p.manager.GetWebhookServer().StartedChecker()),
 	)
 }

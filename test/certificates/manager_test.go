@@ -56,6 +56,7 @@ func run(ctx context.Context, r *replica, port int) {
 
 func start(r *replica, port int) {
 	GinkgoHelper()
+	readBefore := r.reads.Load()
 	server := webhook.NewServer(webhook.Options{Host: "127.0.0.1", Port: port, TLSOpts: []func(*tls.Config){
 		func(c *tls.Config) { c.GetCertificate = r.GetCertificate },
 	}})
@@ -77,6 +78,22 @@ func start(r *replica, port int) {
 		Eventually(stopped).Should(Receive(BeNil()))
 	})
 	Eventually(func() error { return server.StartedChecker()(nil) }).Should(Succeed())
+	// Its first turn comes when the watches are there, and would hide that a later event rang no bell.
+	Eventually(r.reads.Load).Should(BeNumerically(">", readBefore))
+	quiet(r)
+}
+
+// quiet waits until the replica has taken no turn for 25 polls, half a second.
+func quiet(r *replica) {
+	GinkgoHelper()
+	last, same := r.reads.Load(), 0
+	Eventually(func() int {
+		now := r.reads.Load()
+		if same++; now != last {
+			last, same = now, 0
+		}
+		return same
+	}).Should(BeNumerically(">=", 25))
 }
 
 // called sees whether the API server can call the webhook: only then is a ConfigMap refused with its words.
@@ -99,7 +116,6 @@ var _ = Describe("A running operator", func() {
 		Expect(admin.Create(ctx, v)).To(Succeed())
 		past := time.Now().Add(-untilRenewal)
 		a, b = newReplica(past), newReplica(past)
-		a.clock.SetTime(past)
 		founder := newReplica(past)
 		Expect(founder.Ensure(ctx)).To(Succeed())
 		a.clock.SetTime(time.Now().Add(-2 * overlap))
@@ -107,6 +123,7 @@ var _ = Describe("A running operator", func() {
 		run(ctx, a, port)
 		run(ctx, b, freePort())
 		Eventually(called(ctx)).Should(MatchError(ContainSubstring(reached)))
+		quiet(a)
 	})
 
 	// nudge has both replicas look: their timers run by the real clock.

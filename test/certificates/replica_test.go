@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"net"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -34,7 +35,8 @@ const untilRenewal = 245 * day
 type replica struct {
 	*certificates.Rotator
 	clock  *clocktesting.FakePassiveClock
-	writes []string // verb and kind
+	writes []string     // verb and kind
+	reads  atomic.Int64 // of the Secret: one each turn
 	// before, where set, runs before every request; its error becomes the answer.
 	before func(ctx context.Context, verb string, object client.Object) error
 }
@@ -69,6 +71,9 @@ func (r *replica) interceptions() interceptor.Funcs {
 }
 
 func (r *replica) request(ctx context.Context, verb string, object client.Object, do func() error) error {
+	if verb == "get" && kindOf(object) == "Secret" {
+		r.reads.Add(1)
+	}
 	if verb != "get" {
 		r.writes = append(r.writes, verb+" "+kindOf(object))
 	}

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -30,6 +29,11 @@ type Options struct {
 	Dir string
 	// OperatorArgs are further flags of the operator.
 	OperatorArgs []string
+	// Replicas is how many operators can run, behind one address for the API
+	// server to call; 1 where zero. Start starts the first.
+	Replicas int
+	// Through changes the operator's way to the API server, as by a proxy.
+	Through func(*lab.Lab, *rest.Config) (*rest.Config, error)
 	// Say is told each step; nil means silence.
 	Say func(format string, args ...any)
 }
@@ -47,13 +51,12 @@ type Rig struct {
 	// Operator is the running process; nil while it is stopped.
 	Operator *lab.Operator
 
-	root        string
-	bin         string
-	rootKey     string
-	webhookPort int
-	healthPort  int
-	metricsPort int
-	args        []string
+	root     string
+	bin      string
+	rootKey  string
+	args     []string
+	replicas []*Replica
+	service  *lab.Service
 }
 
 // Scheme knows the kinds of Kubernetes and of this project.
@@ -98,11 +101,8 @@ func (r *Rig) build(ctx context.Context, o Options) error {
 }
 
 func (r *Rig) startLab(ctx context.Context, o Options) error {
-	for _, port := range []*int{&r.webhookPort, &r.healthPort, &r.metricsPort} {
-		var err error
-		if *port, err = lab.FreePort(); err != nil {
-			return err
-		}
+	if err := r.makeReplicas(max(1, o.Replicas)); err != nil {
+		return err
 	}
 	o.Say("starting etcd, kube-apiserver and kube-controller-manager")
 	var err error
@@ -127,46 +127,32 @@ func (r *Rig) install(ctx context.Context, o Options) error {
 	for _, part := range []string{"crd/bases", "manager/namespace.yaml", "rbac", "policy", "webhook", "providers"} {
 		paths = append(paths, filepath.Join(r.root, "config", part))
 	}
-	return r.Apply(ctx, paths, lab.WebhookURL("https://"+loopback(r.webhookPort)))
+	return r.Apply(ctx, paths, lab.WebhookURL("https://"+r.webhookAddress()))
 }
 
-func (r *Rig) identify(ctx context.Context, _ Options) error {
+func (r *Rig) identify(ctx context.Context, o Options) error {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
 	r.rootKey = hex.EncodeToString(key)
 	var err error
 	r.OperatorConfig, err = r.ServiceAccountConfig(ctx, v1alpha1.OperatorNamespace, v1alpha1.OperatorName)
+	if err == nil && o.Through != nil {
+		r.OperatorConfig, err = o.Through(r.Lab, r.OperatorConfig)
+	}
 	return err
 }
 
-// StartOperator starts the operator's process, again after a stop too.
+// StartOperator starts the first replica's process, again after a stop too.
 func (r *Rig) StartOperator(ctx context.Context) error {
-	kubeconfig, err := r.Kubeconfig(r.OperatorConfig, "")
-	if err != nil {
-		return err
-	}
-	r.Operator, err = r.Lab.StartOperator(ctx, lab.OperatorOptions{
-		Binary:     filepath.Join(r.bin, "usersecret-operator"),
-		Kubeconfig: kubeconfig,
-		Env:        []string{"VAULT_ENCRYPTION_KEY=" + r.rootKey},
-		ReadyURL:   "http://" + loopback(r.healthPort) + "/readyz",
-		Args: append([]string{
-			"--webhook-bind-address=127.0.0.1", "--webhook-port=" + strconv.Itoa(r.webhookPort), "--webhook-host=127.0.0.1",
-			"--health-probe-bind-address=" + loopback(r.healthPort), "--metrics-bind-address=" + loopback(r.metricsPort),
-			"--lease-duration=3s",
-		}, r.args...),
-	})
+	err := r.StartReplica(ctx, 0)
+	r.Operator = r.replicas[0].Process
 	return err
 }
 
-// StopOperator ends the operator's process and waits for it.
+// StopOperator ends the first replica's process and waits for it.
 func (r *Rig) StopOperator() error {
-	if r.Operator == nil {
-		return nil
-	}
-	err := r.Operator.Stop()
 	r.Operator = nil
-	return err
+	return r.replicas[0].stop()
 }
 
 // Stop ends everything.
@@ -174,11 +160,18 @@ func (r *Rig) Stop() error {
 	if r.Lab == nil {
 		return nil
 	}
-	return errors.Join(r.StopOperator(), r.Lab.Stop())
+	var failed []error
+	for _, replica := range r.replicas {
+		failed = append(failed, replica.stop())
+	}
+	if r.service != nil {
+		failed = append(failed, r.service.Close())
+	}
+	return errors.Join(append(failed, r.Lab.Stop())...)
 }
 
-// MetricsURL is where the operator's metrics are.
-func (r *Rig) MetricsURL() string { return "http://" + loopback(r.metricsPort) + "/metrics" }
+// MetricsURL is where the first replica's metrics are.
+func (r *Rig) MetricsURL() string { return r.replicas[0].MetricsURL() }
 
 // RootKey is the root key that the operator was given, in hexadecimal.
 func (r *Rig) RootKey() string { return r.rootKey }
@@ -188,8 +181,6 @@ func (r *Rig) ProjectFile(path string) string { return filepath.Join(r.root, pat
 
 // Plugin is the path of the kubectl plugin.
 func (r *Rig) Plugin() string { return filepath.Join(r.bin, "kubectl-usersecret") }
-
-func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
 // KeepKubeconfig writes a kubeconfig into a folder that outlives the lab's own.
 func KeepKubeconfig(dir, name string, cfg *rest.Config, namespace string) (string, error) {
