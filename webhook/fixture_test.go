@@ -147,9 +147,10 @@ func makeProviders() []client.Object {
 	}
 }
 
+// create stores a copy, since the client writes into what it is given.
 func (c *cluster) create(object client.Object) {
 	c.t.Helper()
-	if err := c.client.Create(context.Background(), object); err != nil {
+	if err := c.client.Create(context.Background(), object.DeepCopyObject().(client.Object)); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -175,58 +176,6 @@ func (c *cluster) checkOpens(name, text, want string) {
 	if err != nil || string(value.Bytes()) != want {
 		c.t.Errorf("the sealed value opens to %q, error %v; want %q", value.Bytes(), err, want)
 	}
-}
-
-// userSecret builds a UserSecret of alice's: openai/api_key.
-type userSecret struct{ *v1alpha1.UserSecret }
-
-func makeSecret(name string) userSecret {
-	return userSecret{&v1alpha1.UserSecret{
-		TypeMeta: metav1.TypeMeta{APIVersion: "usersecrets.dev/v1alpha1", Kind: "UserSecret"},
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace, Name: name, CreationTimestamp: metav1.NewTime(noon.Add(-time.Hour)),
-			Annotations: map[string]string{v1alpha1.CreatedByAnnotation: "alice"},
-		},
-		Spec: v1alpha1.UserSecretSpec{Provider: "openai", Type: v1alpha1.TypeAPIKey},
-	}}
-}
-
-func (s userSecret) with(change func(*v1alpha1.UserSecret)) userSecret {
-	changed := s.DeepCopy()
-	change(changed)
-	return userSecret{changed}
-}
-
-func (s userSecret) sealed(text string) userSecret {
-	return s.with(func(us *v1alpha1.UserSecret) { us.Spec.EncryptedValue = text })
-}
-
-func (s userSecret) plain(value string) userSecret {
-	return s.with(func(us *v1alpha1.UserSecret) { us.Spec.Value = &value })
-}
-
-func (s userSecret) of(provider string, t v1alpha1.SecretType) userSecret {
-	return s.with(func(us *v1alpha1.UserSecret) { us.Spec.Provider, us.Spec.Type = provider, t })
-}
-
-func (s userSecret) active(active bool) userSecret {
-	return s.with(func(us *v1alpha1.UserSecret) { us.Spec.Active = &active })
-}
-
-func (s userSecret) expires(in time.Duration) userSecret {
-	at := metav1.NewTime(noon.Add(in))
-	return s.with(func(us *v1alpha1.UserSecret) { us.Spec.ExpiresAt = &at })
-}
-
-// annotated sets an annotation, or with an empty text removes it.
-func (s userSecret) annotated(key, text string) userSecret {
-	return s.with(func(us *v1alpha1.UserSecret) {
-		if text == "" {
-			delete(us.Annotations, key)
-			return
-		}
-		us.Annotations[key] = text
-	})
 }
 
 // makeRequest is a request as the API server sends it. old is nil on CREATE; object

@@ -72,7 +72,7 @@ func pruneObject(node map[string]any, t reflect.Type) {
 // fields are a struct's JSON names, embedded structs included.
 func fields(t reflect.Type) map[string]reflect.Type {
 	known := map[string]reflect.Type{}
-	for field := range typeFields(t) {
+	for field := range t.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if name == "" && field.Anonymous {
 			for key, fieldType := range fields(field.Type) {
@@ -83,16 +83,6 @@ func fields(t reflect.Type) map[string]reflect.Type {
 		known[name] = field.Type
 	}
 	return known
-}
-
-func typeFields(t reflect.Type) func(func(reflect.StructField) bool) {
-	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if !yield(t.Field(i)) {
-				return
-			}
-		}
-	}
 }
 
 // dropLastApplied rebuilds the annotation in place, or removes it where it is
@@ -108,30 +98,4 @@ func dropLastApplied(annotations map[string]any) {
 		return
 	}
 	annotations[corev1.LastAppliedConfigAnnotation] = rebuilt
-}
-
-// dropManagedValue removes f:value from every manager's entry, so that nobody
-// owns a field that is never there.
-func dropManagedValue(metadata map[string]any) {
-	entries, _ := metadata["managedFields"].([]any)
-	for _, entry := range entries {
-		fieldsV1, _ := dig(entry, "fieldsV1")
-		spec, ok := dig(fieldsV1, "f:spec")
-		if !ok {
-			continue
-		}
-		delete(spec, "f:value")
-		if len(spec) == 0 {
-			delete(fieldsV1, "f:spec")
-		}
-	}
-}
-
-func dig(node any, key string) (map[string]any, bool) {
-	object, ok := node.(map[string]any)
-	if !ok {
-		return nil, false
-	}
-	child, ok := object[key].(map[string]any)
-	return child, ok
 }

@@ -106,7 +106,7 @@ func TestDropManagedValue(t *testing.T) {
 	tests := map[string]struct{ metadata, want string }{
 		"of several":      {metadata: `{"managedFields":[{"fieldsV1":{"f:spec":{"f:type":{},"f:value":{}}}}]}`, want: `{"managedFields":[{"fieldsV1":{"f:spec":{"f:type":{}}}}]}`},
 		"alone":           {metadata: `{"managedFields":[{"fieldsV1":{"f:metadata":{},"f:spec":{"f:value":{}}}}]}`, want: `{"managedFields":[{"fieldsV1":{"f:metadata":{}}}]}`},
-		"every manager's": {metadata: `{"managedFields":[{"manager":"a","fieldsV1":{"f:spec":{"f:value":{}}}},{"manager":"b","fieldsV1":{"f:spec":{"f:value":{},".":{}}}}]}`, want: `{"managedFields":[{"fieldsV1":{},"manager":"a"},{"fieldsV1":{"f:spec":{".":{}}},"manager":"b"}]}`},
+		"every manager's": {metadata: `{"managedFields":[{"manager":"a","fieldsV1":{"f:spec":{"f:value":{}}}},{"manager":"b","fieldsV1":{"f:spec":{"f:value":{},".":{}}}},{"manager":"c","fieldsV1":{"f:spec":{}}}]}`, want: `{"managedFields":[{"fieldsV1":{"f:spec":{".":{}}},"manager":"b"},{"fieldsV1":{"f:spec":{}},"manager":"c"}]}`},
 		"elsewhere":       {metadata: `{"managedFields":[{"fieldsV1":{"f:metadata":{"f:value":{}},"f:spec":{"f:tags":{"f:value":{}}}}}]}`, want: `{"managedFields":[{"fieldsV1":{"f:metadata":{"f:value":{}},"f:spec":{"f:tags":{"f:value":{}}}}}]}`},
 		"odd shapes":      {metadata: `{"managedFields":[null,5,{},{"fieldsV1":null},{"fieldsV1":{"f:spec":[]}}]}`, want: `{"managedFields":[null,5,{},{"fieldsV1":null},{"fieldsV1":{"f:spec":[]}}]}`},
 		"no list":         {metadata: `{"managedFields":"x"}`, want: `{"managedFields":"x"}`},

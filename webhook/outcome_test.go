@@ -123,3 +123,10 @@ func decoded(t *testing.T, object any, change func(map[string]any)) map[string]a
 	change(out)
 	return out
 }
+
+func decodeInto(t *testing.T, raw []byte, object any) {
+	t.Helper()
+	if err := json.Unmarshal(raw, object); err != nil {
+		t.Fatal(err)
+	}
+}

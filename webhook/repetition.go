@@ -26,7 +26,13 @@ func repetition(object map[string]any, value secretvalue.Value) string {
 	if value.Len() == 0 {
 		return ""
 	}
-	return search{needles: forms(value), passedOver: ofObject}.find("", object)
+	needles := forms(value)
+	// kubectl's annotation repeats what a manifest says elsewhere, and that is
+	// where its author can mend it: so the annotation comes last.
+	if path := (search{needles: needles, passedOver: ofRest}).find("", object); path != "" {
+		return path
+	}
+	return search{needles: needles, passedOver: ofObject}.find("", object)
 }
 
 // needles are the forms of a value that count as a repetition.
@@ -80,13 +86,21 @@ func (n needles) within(text string) bool {
 // tags, which are looked at themselves.
 var ofObject = paths(ofApplied, "status", "spec.value", "spec.expiresAt",
 	"metadata.managedFields", "metadata.uid", "metadata.resourceVersion", "metadata.creationTimestamp",
-	"metadata.deletionTimestamp", "metadata.ownerReferences")
+	"metadata.deletionTimestamp", "metadata.ownerReferences", "metadata.annotations."+v1alpha1.CreatedByAnnotation)
 
 // ofApplied are those of an object inside the last-applied annotation, where the
 // API server checks and writes nothing.
 var ofApplied = paths(nil, "apiVersion", "kind", "metadata.namespace",
-	"metadata.annotations."+v1alpha1.CreatedByAnnotation,
 	"spec.encryptedValue", "spec.provider", "spec.type", "spec.verification")
+
+// knownKeys are annotations that have a name of their own: a value may be
+// "kubernetes".
+var knownKeys = []string{
+	corev1.LastAppliedConfigAnnotation, v1alpha1.CreatedByAnnotation, v1alpha1.VerifyRequestedAtAnnotation,
+}
+
+// ofRest is all of an object but the last-applied annotation.
+var ofRest = paths(ofObject, lastAppliedPath)
 
 const lastAppliedPath = "metadata.annotations." + corev1.LastAppliedConfigAnnotation
 
@@ -141,9 +155,9 @@ func (s search) repeats(path, text string) bool {
 }
 
 func (s search) findInObject(path string, node map[string]any) string {
-	// Of labels and annotations the keys, too, are chosen by who writes them.
-	chosen := strings.HasPrefix(path, "metadata.")
 	for _, key := range slices.Sorted(maps.Keys(node)) {
+		// Of labels and annotations the keys, too, are chosen by who writes them.
+		chosen := strings.HasPrefix(path, "metadata.") && !slices.Contains(knownKeys, key)
 		if chosen && s.needles.in(key) {
 			return path + " (a key)"
 		}

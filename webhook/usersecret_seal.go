@@ -26,7 +26,7 @@ type sealer struct {
 }
 
 var (
-	errValueNotText = errors.New("spec.value must be text; encode binary values in base64 yourself, or seal them with 'kubectl usersecret seal --from-file'")
+	errValueNotText = errors.New(`spec.value must be text: put it in quotes, as in value: "123"; what is no text is sealed from a file, with 'kubectl usersecret seal --from-file'`)
 	errBothValues   = errors.New("give one of spec.value and spec.encryptedValue, not both")
 	errGenerateName = errors.New("a UserSecret with spec.value needs metadata.name: a name from generateName does not exist yet when the value is sealed for it")
 	errPlaintext    = errors.New("plaintext in spec.value is accepted from the namespace's owner alone; seal it with 'kubectl usersecret seal' and give spec.encryptedValue")
@@ -50,6 +50,7 @@ func (s *sealer) Handle(ctx context.Context, req admission.Request) admission.Re
 	dropLastApplied(child(metadata, "annotations"))
 	dropManagedValue(metadata)
 	stampCreator(req, metadata, old)
+	keepManagers(object, old)
 	mutated, err := json.Marshal(object)
 	if err != nil {
 		return admission.Errored(http.StatusInternalServerError, fmt.Errorf("encoding the sealed object: %w", err))

@@ -145,7 +145,8 @@ func (w *write) resealed() bool {
 	same := w.new.Spec.DeepCopy()
 	same.EncryptedValue = w.old.Spec.EncryptedValue
 	return equality.Semantic.DeepEqual(w.old.Spec, *same) &&
-		w.old.Annotations[v1alpha1.VerifyRequestedAtAnnotation] == w.new.Annotations[v1alpha1.VerifyRequestedAtAnnotation]
+		w.old.Annotations[v1alpha1.VerifyRequestedAtAnnotation] == w.new.Annotations[v1alpha1.VerifyRequestedAtAnnotation] &&
+		!w.endChanged()
 }
 
 func (w *write) checkCreator() error {

@@ -77,7 +77,7 @@ type EncryptionKeyStatus struct {
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:scope=Cluster,shortName=ekey,categories=usersecrets
+// +kubebuilder:resource:scope=Cluster,shortName=ekey,categories=usersecret-operator
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$')",message="the name of an EncryptionKey must be lower case letters, digits and '-', at most 40 characters, such as v2"
 // +kubebuilder:printcolumn:name="Key",type=string,JSONPath=`.status.keyID`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`

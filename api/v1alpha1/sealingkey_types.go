@@ -42,7 +42,7 @@ type SealingKeySpec struct {
 // write it: whoever could replace it would receive the next value sealed.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:shortName=skey,categories=usersecrets
+// +kubebuilder:resource:shortName=skey,categories=usersecret-operator
 // +kubebuilder:validation:XValidation:rule="self.metadata.name == 'sealing-key'",message="the SealingKey of a namespace is named sealing-key"
 // +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.spec.owner`
 // +kubebuilder:printcolumn:name="Key",type=string,JSONPath=`.spec.keyID`

@@ -37,7 +37,7 @@ type HTTPHeader struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9!#$%&'*+.^_|~-]+$`
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9!#$%&'*+.^_\x60|~-]+$`
 	Name string `json:"name"`
 
 	// value is the header's value; {{value}} stands for the secret.
@@ -62,6 +62,7 @@ type HTTPTest struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="self.startsWith('https://')",message="url must start with https://: a secret is never sent in the clear"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('https://') || self.matches('^https://[A-Za-z0-9.-]+(:[0-9]+)?([/?]|$)')",message="url must name a fixed host: {{value}} may stand in the path and the query, and nothing before the host"
 	URL string `json:"url"`
 
 	// headers are sent with the request.
@@ -143,6 +144,7 @@ type ProviderType struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="!''.matches(self) || ''.matches(self)",message="pattern must be a regular expression in RE2 syntax"
 	Pattern string `json:"pattern,omitempty"`
 
 	// patternPolicy says what happens to a value that does not match.
@@ -218,12 +220,12 @@ type SecretProviderSpec struct {
 // credentials, as data.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Cluster,shortName=sprov,categories=usersecrets
+// +kubebuilder:resource:scope=Cluster,shortName=sprov,categories=usersecret-operator
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",message="the name of a SecretProvider must be a DNS label: lower case letters, digits and '-', at most 63 characters"
 // +kubebuilder:printcolumn:name="Display-Name",type=string,JSONPath=`.spec.displayName`
 // +kubebuilder:printcolumn:name="Category",type=string,JSONPath=`.spec.category`
-// +kubebuilder:printcolumn:name="Types",type=string,JSONPath=`.spec.types[*].type`
-// +kubebuilder:printcolumn:name="Keys",type=string,JSONPath=`.spec.types[*].key`
+// +kubebuilder:printcolumn:name="Default-Type",type=string,JSONPath=`.spec.types[0].type`
+// +kubebuilder:printcolumn:name="Default-Key",type=string,JSONPath=`.spec.types[0].key`
 // +kubebuilder:printcolumn:name="Docs",type=string,priority=1,JSONPath=`.spec.docsURL`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type SecretProvider struct {

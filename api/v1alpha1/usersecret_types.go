@@ -49,9 +49,10 @@ type Verification struct {
 //
 // The rule on value is the last line of defence: with the webhook in place a
 // plaintext is sealed before it gets here; without it, nothing unsealed is stored.
+// It says dyn, since CEL does not declare a field whose schema has no type.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.value)",reason=FieldValueForbidden,message="value is never stored: the admission webhook that seals it did not run. Seal it with 'kubectl usersecret seal', or ask the administrator whether the UserSecret operator is running"
-// +kubebuilder:validation:XValidation:rule="has(self.encryptedValue) || has(self.value)",reason=FieldValueRequired,message="a UserSecret needs a value: make one with 'kubectl usersecret create', or give spec.value as the namespace's owner"
+// +kubebuilder:validation:XValidation:rule="!has(dyn(self).value)",reason=FieldValueForbidden,message="value is never stored: the admission webhook that seals it did not run. Seal it with 'kubectl usersecret seal', or ask the administrator whether the UserSecret operator is running"
+// +kubebuilder:validation:XValidation:rule="has(self.encryptedValue) || has(dyn(self).value)",reason=FieldValueRequired,message="a UserSecret needs a value: make one with 'kubectl usersecret create', or give spec.value as the namespace's owner"
 // +kubebuilder:validation:XValidation:rule="self.provider == oldSelf.provider",fieldPath=".provider",message="provider is immutable: delete this UserSecret and create another"
 // +kubebuilder:validation:XValidation:rule="self.type == oldSelf.type",fieldPath=".type",message="type is immutable: delete this UserSecret and create another"
 type UserSecretSpec struct {
@@ -120,7 +121,14 @@ type UserSecretSpec struct {
 	// It has no pattern, enum, format or length, since an error about one
 	// would repeat it.
 	//
+	// Anything but text is refused, by the webhook. The schema still says no
+	// type: the API server merges before admission, and its log, and its answer
+	// to a server-side apply, would repeat what YAML takes for a number, an
+	// object (pasted JSON) or a list.
+	//
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
 	Value *string `json:"value,omitempty"`
 
 	// verification configures the connection test.
@@ -352,7 +360,7 @@ type UserSecretStatus struct {
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:shortName=usec,categories=usersecrets
+// +kubebuilder:resource:shortName=usec,categories=usersecret-operator
 // +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.provider`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="Masked",type=string,JSONPath=`.status.masked`

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"usersecrets.dev/operator/controllers/encryptionkey"
@@ -12,6 +14,10 @@ import (
 )
 
 func (p *parts) setupControllers(context.Context) error {
+	core, err := corev1client.NewForConfig(p.manager.GetConfig())
+	if err != nil {
+		return fmt.Errorf("preparing to look at projections: %w", err)
+	}
 	cached, recorder := p.manager.GetClient(), p.manager.GetEventRecorder("usersecret-operator")
 	setups := []interface {
 		SetupWithManager(mgr manager.Manager) error
@@ -20,7 +26,7 @@ func (p *parts) setupControllers(context.Context) error {
 		&sealingkey.Reconciler{Client: cached, Keys: p.keys, Owners: p.owners, Events: recorder},
 		&usersecret.Reconciler{Client: cached, Keys: p.keys, Owners: p.owners, Events: recorder, Clock: p.clock},
 		projection.New(projection.Config{
-			Cache: p.manager.GetCache(), Client: p.direct, Keys: p.keys, Owners: p.owners, Events: recorder,
+			Cache: p.manager.GetCache(), Client: p.direct, Look: projection.LookThrough(core.RESTClient()), Keys: p.keys, Owners: p.owners, Events: recorder,
 			Audit: p.audit, Clock: p.clock, Limits: p.limits(), Guard: p.guard.Check,
 		}),
 	}

@@ -66,6 +66,7 @@ type options struct {
 
 	healthAddress  string
 	metricsAddress string
+	pprofAddress   string
 
 	defaultTTL time.Duration
 	maxTTL     time.Duration
@@ -99,6 +100,7 @@ func (o *options) bind(cmd *cobra.Command) {
 	f.StringVar(&o.certDir, "webhook-cert-dir", o.certDir, "Folder with tls.crt and tls.key, such as cert-manager mounts; the operator then manages no certificates and no caBundle.")
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", o.healthAddress, "Address of /healthz and /readyz.")
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", o.metricsAddress, "Address of /metrics; 0 turns it off.")
+	f.StringVar(&o.pprofAddress, "pprof-bind-address", o.pprofAddress, "Address of /debug/pprof, which is open to whoever reaches it, such as 127.0.0.1:6060; empty turns it off.")
 	f.DurationVar(&o.defaultTTL, "default-ttl", o.defaultTTL, "How long a projection holds data where its pod names no ttl; 0 means max-ttl.")
 	f.DurationVar(&o.maxTTL, "max-ttl", o.maxTTL, "The longest ttl that a pod may ask for; 0 means no bound.")
 }

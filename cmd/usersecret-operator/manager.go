@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,7 +27,6 @@ import (
 )
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=usersecrets-system,resources=leases,verbs=get;create;update
-// +kubebuilder:rbac:groups="",namespace=usersecrets-system,resources=events,verbs=create;patch
 
 func newManager(cfg *rest.Config, p *parts) (manager.Manager, error) {
 	o := p.options
@@ -33,24 +36,47 @@ func newManager(cfg *rest.Config, p *parts) (manager.Manager, error) {
 	}
 	lease := max(o.leaseDuration, 3*time.Second)
 	renew, retry := lease*2/3, lease/7
+	lock, err := leaseLock(cfg, o.namespace, renew)
+	if err != nil {
+		return nil, err
+	}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        scheme(),
 		Cache:                         cacheOptions(),
 		WebhookServer:                 server,
 		HealthProbeBindAddress:        o.healthAddress,
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress},
+		PprofBindAddress:              o.pprofAddress,
 		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              v1alpha1.OperatorName,
-		LeaderElectionNamespace:       o.namespace,
 		LeaderElectionReleaseOnCancel: true, // main returns right after Start
 		LeaseDuration:                 &lease,
 		RenewDeadline:                 &renew,
 		RetryPeriod:                   &retry,
+
+		LeaderElectionResourceLockInterface: lock,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the manager: %w", err)
 	}
 	return mgr, nil
+}
+
+// leaseLock is the Lease that the leader holds, without the Event that client-go
+// otherwise writes about it: the Lease itself says who leads, and an operator
+// that restarts has nothing to write.
+func leaseLock(cfg *rest.Config, namespace string, renew time.Duration) (resourcelock.Interface, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.Timeout = max(renew/2, time.Second)
+	api, err := kubernetes.NewForConfig(rest.AddUserAgent(cfg, "leader-election"))
+	if err != nil {
+		return nil, fmt.Errorf("preparing leader election: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("naming this replica: %w", err)
+	}
+	identity := resourcelock.ResourceLockConfig{Identity: host + "_" + string(uuid.NewUUID())}
+	return resourcelock.New(resourcelock.LeasesResourceLock, namespace, v1alpha1.OperatorName, api.CoreV1(), api.CoordinationV1(), identity)
 }
 
 // cacheOptions keep memory to what is the operator's own: pods by their label,

@@ -2,7 +2,6 @@ package projection
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"usersecrets.dev/operator/api/v1alpha1"
@@ -20,6 +18,9 @@ import (
 // errTaken means that a Secret of the projection's name is there already. Names
 // are random and reserved: it is ours, or this is not chance.
 var errTaken = errors.New("a Secret of the projection's name is there already, and does not belong to this pod: delete the pod and create it again")
+
+// errReplaced means that the Secret that was issued is not there any more.
+var errReplaced = errors.New("the Secret that was issued is gone")
 
 func (r *Reconciler) carryOut(ctx context.Context, s *scope, p plan) error {
 	switch p.step {
@@ -105,18 +106,14 @@ func (s *scope) actor() string {
 	return strings.ToValidUTF8(actor[:min(len(actor), longest)], "")
 }
 
-// refresh changes the data of a Secret that is there. With its UID in the patch
-// it never meets, nor makes, another.
+// refresh changes the data of a Secret that is there. It is looked at first,
+// since not all that it holds need be at hand now.
 func (r *Reconciler) refresh(ctx context.Context, s *scope, p plan) error {
 	if gone, err := r.recordUses(ctx, s, p); err != nil || gone {
 		return err
 	}
-	patch, err := newData(s, p)
+	secret, err := r.rewrite(ctx, s, p)
 	if err != nil {
-		return err
-	}
-	secret := emptySecret(s.pod.Namespace, s.projection())
-	if err := r.Client.Patch(ctx, secret, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		// It may be changed all the same, or not be there any more. The next
 		// look asks, and issues another for a pod that lives.
 		r.known.issued(s.podName(), nil)
@@ -129,23 +126,18 @@ func (r *Reconciler) refresh(ctx context.Context, s *scope, p plan) error {
 	return nil
 }
 
-// newData is the patch that carries a plan out.
-func newData(s *scope, p plan) ([]byte, error) {
-	data := make(map[string]any, len(p.set)+len(p.unset))
-	for key, value := range p.set {
-		data[key] = value
-	}
-	for _, key := range p.unset {
-		data[key] = nil
-	}
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": s.current.uid, "annotations": map[string]any{v1alpha1.SourcesAnnotation: writeSources(p.sourcesOf(s))}},
-		"data":     data,
-	})
+// rewrite writes the Secret that was looked at back, changed. With its UID and
+// resource version it never meets, nor makes, another.
+func (r *Reconciler) rewrite(ctx context.Context, s *scope, p plan) (*corev1.Secret, error) {
+	secret, err := r.lookAt(ctx, s.pod.Namespace, s.projection())
 	if err != nil {
-		return nil, fmt.Errorf("encoding the new data of projection %q: %w", s.projection(), err)
+		return nil, err
 	}
-	return patch, nil
+	if secret == nil || secret.UID != s.current.uid {
+		return nil, errReplaced
+	}
+	p.carry(s, secret)
+	return secret, r.Client.Update(ctx, secret)
 }
 
 func (r *Reconciler) remove(ctx context.Context, s *scope) error {

@@ -206,6 +206,10 @@ func TestBookAsk(t *testing.T) {
 			t.Errorf("pod %s counted: %t, want %t", pod, got, want)
 		}
 	}
+	b.marks["uid-d"] = &mark{} // known from the list
+	if b.ask("uid-d", noon); !b.marks["uid-d"].asked {
+		t.Error("a pod that asked is forgotten with the list that it was in")
+	}
 	if got := b.marks["uid-a"].pinned; got != noon {
 		t.Errorf("the entry of a pod that asks is kept since %v, want %v", got, noon)
 	}

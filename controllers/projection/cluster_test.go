@@ -224,25 +224,19 @@ func (c *cluster) delete(secret *corev1.Secret, uid types.UID) error {
 	return nil
 }
 
-func (c *cluster) patch(secret *corev1.Secret, patch []byte, dryRun bool) error {
+// update compares resource versions and UIDs, as the real API server does.
+func (c *cluster) update(secret *corev1.Secret) error {
 	name := client.ObjectKeyFromObject(secret)
 	there, ok := c.secrets[name]
 	if !ok {
 		return notFound("secrets", name.Name)
 	}
-	after := &corev1.Secret{}
-	if err := merge(there, patch, after); err != nil {
-		return err
+	if secret.UID != there.UID || secret.ResourceVersion != there.ResourceVersion {
+		return conflict("secrets", name.Name)
 	}
-	if after.UID != there.UID {
-		return apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, name.Name, nil)
-	}
-	if !dryRun {
-		after.ResourceVersion = c.next()
-		c.secrets[name] = after.DeepCopy()
-		c.checkServed(after)
-	}
-	after.DeepCopyInto(secret)
+	secret.ResourceVersion = c.next()
+	c.secrets[name] = secret.DeepCopy()
+	c.checkServed(secret)
 	return nil
 }
 

@@ -36,7 +36,7 @@ const workers = 64
 
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=create;patch;delete
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=create;update;delete
 // +kubebuilder:rbac:groups=usersecrets.dev,resources=usersecrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=usersecrets.dev,resources=usersecrets/status,verbs=patch
 // +kubebuilder:rbac:groups=usersecrets.dev,resources=secretproviders,verbs=get;list;watch
@@ -49,6 +49,8 @@ type Config struct {
 	// Client writes, and reads live. It must not be cached: a cached client
 	// would start an informer on Secrets.
 	Client client.Client
+	// Look reads a projection; see LookThrough.
+	Look   func(context.Context, types.NamespacedName) (*corev1.Secret, error)
 	Keys   *keyring.Keyring
 	Owners *owner.Resolver
 	Events events.EventRecorder

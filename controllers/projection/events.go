@@ -23,6 +23,15 @@ const (
 	actionProject = "Project"
 )
 
+// action says what was done, in words that differ where the note does: the API
+// server is told of equal reasons and actions as one Event with a count, and the
+// later notes would be lost. It is bounded by what an Event may hold.
+func action(verb, note string) string {
+	const longest = 128
+	text := verb + ": " + note
+	return strings.ToValidUTF8(text[:min(len(text), longest)], "")
+}
+
 func (r *Reconciler) sayIssued(s *scope, p plan) {
 	r.known.tell(s.podName(), "")
 	r.Events.Eventf(s.pod, nil, corev1.EventTypeNormal, reasonIssued, actionProject, "Issued Secret %s with %s", s.projection(), p.keys())
@@ -42,12 +51,12 @@ func (r *Reconciler) sayUsed(s *scope, use part) {
 // sayRefreshed tells what a Secret got and lost; version is what it has since.
 func (r *Reconciler) sayRefreshed(s *scope, p plan, version string) {
 	if len(p.set) > 0 {
-		r.Events.Eventf(s.pod, nil, corev1.EventTypeNormal, reasonRefreshed, actionProject, "Secret %s has new values of %s", s.projection(), p.keys())
+		r.Events.Eventf(s.pod, nil, corev1.EventTypeNormal, reasonRefreshed, action("Refresh", p.keys()), "Secret %s has new values of %s", s.projection(), p.keys())
 	}
 	if len(p.unset) == 0 {
 		return
 	}
-	r.Events.Eventf(s.pod, nil, corev1.EventTypeWarning, reasonRevoked, actionProject, "Secret %s lost %s: %s", s.projection(), strings.Join(p.unset, ", "), p.why)
+	r.Events.Eventf(s.pod, nil, corev1.EventTypeWarning, reasonRevoked, action("Revoke", p.why), "Secret %s lost %s: %s", s.projection(), strings.Join(p.unset, ", "), p.why)
 	told := map[types.UID]bool{}
 	for _, key := range p.unset {
 		from, known := s.current.sources[key]
@@ -68,7 +77,7 @@ func (r *Reconciler) sayRefreshed(s *scope, p plan, version string) {
 func (r *Reconciler) sayWaiting(s *scope, why string) {
 	changed, first := r.known.tell(s.podName(), why)
 	if changed && !(first && r.inherit.earlier(s.pod.UID)) {
-		r.Events.Eventf(s.pod, nil, corev1.EventTypeWarning, reasonWaiting, actionProject, "%s", why)
+		r.Events.Eventf(s.pod, nil, corev1.EventTypeWarning, reasonWaiting, action("Await", why), "%s", why)
 	}
 }
 

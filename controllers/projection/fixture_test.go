@@ -138,7 +138,7 @@ func (c *cluster) lead() *leader {
 	p := &process{cluster: c}
 	l := &leader{process: p, events: &told{}, audit: &told{}}
 	l.Reconciler = New(Config{
-		Cache: p, Client: p, Keys: vault, Owners: &owner.Resolver{Live: p, Annotation: v1alpha1.OwnerAnnotation},
+		Cache: p, Client: p, Look: p.look, Keys: vault, Owners: &owner.Resolver{Live: p, Annotation: v1alpha1.OwnerAnnotation},
 		Events: l.events, Audit: l.audit, Clock: clock.RealClock{},
 		Limits: inject.Limits{MaxTTL: 24 * time.Hour}, Guard: func() error { return nil },
 	})

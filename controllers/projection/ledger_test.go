@@ -128,16 +128,21 @@ func (k *clerk) once(verb string, before, after error) {
 	}
 }
 
+// slow has calls of a verb take 5 ms, while others arrive.
+func (k *clerk) slow(verb string) {
+	k.process.fault = func(_ context.Context, r request) (error, error) {
+		if r.verb == verb {
+			after(5 * time.Millisecond)
+		}
+		return nil, nil
+	}
+}
+
 // Uses that arrive while a write is under way go into the next ones together.
 func TestUsesAreWrittenInGroups(t *testing.T) {
 	const pods = 100
 	withLedger(t, func(k *clerk) {
-		k.process.fault = func(_ context.Context, r request) (error, error) {
-			if r.verb == "record" {
-				after(5 * time.Millisecond)
-			}
-			return nil, nil
-		}
+		k.slow("record")
 		var wg sync.WaitGroup
 		for i := range pods {
 			wg.Go(func() {
@@ -164,6 +169,7 @@ func TestUsesAreWrittenInGroups(t *testing.T) {
 
 func TestAPodCountsOnce(t *testing.T) {
 	withLedger(t, func(k *clerk) {
+		k.slow("get") // so that all three wait for the same group
 		said := []<-chan answer{k.ask("a"), k.ask("a"), k.ask("a")}
 		firsts := 0
 		for _, s := range said {
@@ -207,12 +213,7 @@ func TestNewestFirst(t *testing.T) {
 	withLedger(t, func(k *clerk) {
 		early, late := use("early"), use("late")
 		late.Time.Time = late.Time.Add(time.Second)
-		k.process.fault = func(_ context.Context, r request) (error, error) {
-			if r.verb == "get" {
-				after(time.Millisecond) // both arrive meanwhile
-			}
-			return nil, nil
-		}
+		k.slow("get")
 		var wg sync.WaitGroup
 		for _, u := range []v1alpha1.Access{late, early} {
 			wg.Go(func() { _, _ = k.record(k.t.Context(), db, u) })
@@ -364,12 +365,7 @@ func TestRequestsEnd(t *testing.T) {
 // use may be recorded, and is announced to whoever asks next.
 func TestCallerGivesUp(t *testing.T) {
 	withLedger(t, func(k *clerk) {
-		k.process.fault = func(_ context.Context, r request) (error, error) {
-			if r.verb == "record" {
-				after(time.Second)
-			}
-			return nil, nil
-		}
+		k.slow("record")
 		ctx, giveUp := context.WithCancel(k.t.Context())
 		said := k.askOf(ctx, db, "a")
 		synctest.Wait()

@@ -75,7 +75,7 @@ const day = 24 * time.Hour
 
 var (
 	issues    = []string{"record UserSecret/db", "create Secret/usersecret-p"}
-	refreshes = []string{"patch Secret/usersecret-p"}
+	refreshes = []string{"update Secret/usersecret-p"}
 	usedByP   = `db Normal Used: Used by pod p, workflow "nightly", node "step-p", created by alice`
 	issuedToP = "p Normal SecretIssued: Issued Secret usersecret-p with DB"
 )

@@ -14,7 +14,7 @@ import (
 
 // request is one call of a client.
 type request struct {
-	verb   string // get, list, create, patch, delete, record (a status patch), look (a dry run)
+	verb   string // get, list, create, update, delete, record (a status patch), look (a dry run)
 	object string // "Secret/usersecret-a"
 }
 
@@ -84,19 +84,19 @@ func (p *process) Delete(ctx context.Context, object client.Object, opts ...clie
 	})
 }
 
-func (p *process) Patch(ctx context.Context, object client.Object, patch client.Patch, opts ...client.PatchOption) error {
-	options := &client.PatchOptions{}
-	options.ApplyOptions(opts)
+func (p *process) Update(ctx context.Context, object client.Object, _ ...client.UpdateOption) error {
 	secret := object.(*corev1.Secret)
-	data, err := patch.Data(secret)
-	if err != nil {
+	return p.call(ctx, request{"update", "Secret/" + secret.Name}, func() error { return p.cluster.update(secret) })
+}
+
+// look stands for the dry run of a deletion.
+func (p *process) look(ctx context.Context, name types.NamespacedName) (*corev1.Secret, error) {
+	var found *corev1.Secret
+	err := p.call(ctx, request{"look", named("Secret", name)}, func() (err error) {
+		found, err = read(p.cluster.secrets, name, "secrets")
 		return err
-	}
-	dryRun, verb := len(options.DryRun) > 0, "patch"
-	if dryRun {
-		verb = "look"
-	}
-	return p.call(ctx, request{verb, "Secret/" + secret.Name}, func() error { return p.cluster.patch(secret, data, dryRun) })
+	})
+	return found.DeepCopy(), err
 }
 
 func (p *process) Status() client.SubResourceWriter { return statusOf{process: p} }

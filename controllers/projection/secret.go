@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -53,14 +54,12 @@ func (r *Reconciler) deleteSecret(ctx context.Context, old *issued) error {
 	return nil
 }
 
-// lookAt returns a projection, or nil where there is none. The operator may not
-// get Secrets; a dry run of a patch that changes nothing answers with the object.
+// lookAt returns a projection, or nil where there is none.
 func (r *Reconciler) lookAt(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
 	if !strings.HasPrefix(name, v1alpha1.ProjectionNamePrefix) {
 		return nil, nil
 	}
-	secret := emptySecret(namespace, name)
-	err := r.Client.Patch(ctx, secret, client.RawPatch(types.MergePatchType, []byte(`{}`)), client.DryRunAll)
+	secret, err := r.Look(ctx, types.NamespacedName{Namespace: namespace, Name: name})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -68,6 +67,18 @@ func (r *Reconciler) lookAt(ctx context.Context, namespace, name string) (*corev
 		return nil, fmt.Errorf("looking at projection %q: %w", name, err)
 	}
 	return secret, nil
+}
+
+// carry changes the data of a Secret to what a plan says, and nothing else of it.
+func (p plan) carry(s *scope, secret *corev1.Secret) {
+	if secret.Data == nil {
+		secret.Data = make(map[string][]byte, len(p.set))
+	}
+	maps.Copy(secret.Data, p.set)
+	for _, key := range p.unset {
+		delete(secret.Data, key)
+	}
+	metav1.SetMetaDataAnnotation(&secret.ObjectMeta, v1alpha1.SourcesAnnotation, writeSources(p.sourcesOf(s)))
 }
 
 func emptySecret(namespace, name string) *corev1.Secret {

@@ -15,8 +15,10 @@ const (
 // announce emits Events for what the status just written says anew. What it
 // said before is not said again, also not after a restart.
 func (r *Reconciler) announce(us *v1alpha1.UserSecret, before, after *v1alpha1.UserSecretStatus) {
+	// Events of equal reason and action are counted as one, with the first one's
+	// note: the value's id keeps two values apart.
 	if after.ValueID != "" && before.ValueID != after.ValueID {
-		r.Events.Eventf(us, nil, corev1.EventTypeNormal, "ValueStored", actionObserve, noteValue, after.Masked, after.KeyID)
+		r.Events.Eventf(us, nil, corev1.EventTypeNormal, "ValueStored", actionObserve+" "+after.ValueID, noteValue, after.Masked, after.KeyID)
 	}
 	for _, name := range ownConditions {
 		was, is := condition(before.Conditions, name), condition(after.Conditions, name)

@@ -30,7 +30,7 @@ func remedyFor(err error) string {
 	case noSuchResource(err):
 		return "ask an administrator whether the UserSecret operator is installed in this cluster"
 	case lacksRight(err):
-		return "ask an administrator for that right, which comes with the role usersecret-owner in your own namespace"
+		return rightRemedy(err)
 	case errors.As(err, &unreached):
 		return "check --context, --kubeconfig and your connection to the cluster"
 	}
@@ -51,7 +51,19 @@ func noSuchResource(err error) bool {
 // lacksRight tells a missing right from the refusals of admission, which say
 // themselves what to do.
 func lacksRight(err error) bool {
-	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), `" cannot `)
+	return apierrors.IsForbidden(err) && (strings.Contains(err.Error(), `" cannot `) || strings.Contains(err.Error(), "is attempting to grant RBAC permissions"))
+}
+
+// rightRemedy names the shipped role with the right that is missing.
+func rightRemedy(err error) string {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Details != nil {
+		switch status.Status().Details.Kind {
+		case "namespaces", "rolebindings":
+			return "ask an administrator for the ClusterRole usersecret-onboarder"
+		}
+	}
+	return "name your own namespace with --namespace, or ask an administrator for the role usersecret-owner in this one"
 }
 
 // oneLine takes out line breaks, and whatever else would move a terminal's

@@ -41,7 +41,11 @@ func TestServerRefusalsAreExplained(t *testing.T) {
 		},
 		"no right": {
 			code: 403, body: `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"usersecrets.usersecrets.dev is forbidden: User \"eve\" cannot list resource \"usersecrets\" in API group \"usersecrets.dev\" in the namespace \"alice\"","reason":"Forbidden","details":{"group":"usersecrets.dev","kind":"usersecrets"},"code":403}`,
-			want: `listing UserSecrets: usersecrets.usersecrets.dev is forbidden: User "eve" cannot list resource "usersecrets" in API group "usersecrets.dev" in the namespace "alice"; ask an administrator for that right, which comes with the role usersecret-owner in your own namespace`,
+			want: `listing UserSecrets: usersecrets.usersecrets.dev is forbidden: User "eve" cannot list resource "usersecrets" in API group "usersecrets.dev" in the namespace "alice"; name your own namespace with --namespace, or ask an administrator for the role usersecret-owner in this one`,
+		},
+		"no right to onboard": {
+			code: 403, body: `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"rolebindings.rbac.authorization.k8s.io \"usersecret-owner\" is forbidden: user \"eve\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held","reason":"Forbidden","details":{"name":"usersecret-owner","group":"rbac.authorization.k8s.io","kind":"rolebindings"},"code":403}`,
+			want: `listing UserSecrets: rolebindings.rbac.authorization.k8s.io "usersecret-owner" is forbidden: user "eve" (groups=["system:authenticated"]) is attempting to grant RBAC permissions not currently held; ask an administrator for the ClusterRole usersecret-onboarder`,
 		},
 		"admission says what to do by itself": {
 			code: 403, body: `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"admission webhook \"x\" denied the request: \u001b[31mdo\nthis","reason":"Forbidden","code":403}`,

@@ -17,9 +17,6 @@ func asManifest(kind schema.GroupVersionKind, object runtime.Object) (*unstructu
 	}
 	manifest := &unstructured.Unstructured{Object: fields}
 	manifest.SetGroupVersionKind(kind)
-	if metadata, ok := fields["metadata"].(map[string]any); ok && metadata["creationTimestamp"] == nil {
-		delete(metadata, "creationTimestamp")
-	}
 	for _, field := range []string{"status", "spec"} {
 		if part, ok := fields[field].(map[string]any); ok && len(part) == 0 {
 			delete(fields, field)

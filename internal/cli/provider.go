@@ -96,7 +96,6 @@ func choose(ctx context.Context, env *Environment, from client.Reader) (*v1alpha
 	if len(providers.Items) == 0 {
 		return nil, errEmptyCatalogue
 	}
-	slices.SortFunc(providers.Items, func(a, b v1alpha1.SecretProvider) int { return strings.Compare(a.Name, b.Name) })
 	if !env.Prompter.Interactive() {
 		return nil, fmt.Errorf("%w: give one of %s", errNoProvider, strings.Join(names(providers.Items), ", "))
 	}

@@ -93,6 +93,8 @@ func (t *Terminal) readLine(ctx context.Context, line *hiddenLine) error {
 		if err != nil {
 			return nil // nothing more came
 		}
+		if true { return nil
+		}
 		line.feed(rest)
 		clear(rest)
 	}

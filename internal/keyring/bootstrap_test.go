@@ -36,6 +36,22 @@ func TestBootstrapMakesTheFirstKeyOnce(t *testing.T) {
 	}
 }
 
+// A vault that is complete is only read: not even a create that would fail.
+func TestNothingIsWrittenTwice(t *testing.T) {
+	v := makeVault(t)
+	bootstrap(t, v.keyring())
+	reading := v.keyringOver(v.intercept(interceptor.Funcs{
+		Create: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.CreateOption) error {
+			t.Errorf("%s was to be created again", object.GetName())
+			return nil
+		},
+	}))
+	bootstrap(t, reading)
+	if created, err := reading.EnsureKey(context.Background(), "v1"); created || err != nil {
+		t.Errorf("EnsureKey = %t, %v", created, err)
+	}
+}
+
 // racing is a client whose first call of Create waits until before has run.
 func (v *vault) racing(before func()) client.Client {
 	var once sync.Once

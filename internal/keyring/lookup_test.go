@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"usersecrets.dev/operator/internal/envelope"
 )
 
 // A replica that missed a rotation heals itself.
@@ -25,6 +27,29 @@ func TestUnknownKeyIsLookedUpLive(t *testing.T) {
 	checkOpens(t, stale, text, place, "value")
 	if lists != before+1 {
 		t.Errorf("looked %d times, want once", lists-before)
+	}
+}
+
+// What is wrong with anything but the key is not looked for.
+func TestKnownKeysAreNotLookedUp(t *testing.T) {
+	v := makeVault(t)
+	lists := 0
+	k := v.keyringOver(v.counting(&lists))
+	bootstrap(t, k)
+	text := seal(t, k, place, "value")
+	lists = 0
+	checkOpens(t, k, text, place, "value")
+	elsewhere := place
+	elsewhere.Name = "slack"
+	if _, err := k.OpenText(context.Background(), text, elsewhere); !errors.Is(err, envelope.ErrNotOpened) {
+		t.Errorf("error %v, want ErrNotOpened", err)
+	}
+	elsewhere.Owner = ""
+	if _, err := k.OpenText(context.Background(), text, elsewhere); !errors.Is(err, envelope.ErrBinding) {
+		t.Errorf("error %v, want ErrBinding", err)
+	}
+	if lists != 0 {
+		t.Errorf("looked %d times", lists)
 	}
 }
 

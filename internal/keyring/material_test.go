@@ -153,3 +153,34 @@ func TestNewMaterialIsRandom(t *testing.T) {
 		t.Errorf("two new keys: %d and %d bytes, equal %t", len(a.key), len(b.key), bytes.Equal(a.key, b.key))
 	}
 }
+
+// observedRoot wraps nothing, and keeps what passes through it.
+type observedRoot struct{ passed []byte }
+
+func (*observedRoot) ID() string { return "observed" }
+
+func (r *observedRoot) Wrap(_ context.Context, plaintext []byte) ([]byte, error) {
+	r.passed = plaintext
+	return bytes.Clone(plaintext), nil
+}
+
+func (r *observedRoot) Unwrap(_ context.Context, wrapped []byte) ([]byte, error) {
+	r.passed = bytes.Clone(wrapped)
+	return r.passed, nil
+}
+
+// Key bytes do not stay in memory where nothing needs them.
+func TestPlaintextIsCleared(t *testing.T) {
+	root := &observedRoot{}
+	wrapped := wrap(t, root, v1)
+	if !bytes.Equal(root.passed, make([]byte, len(root.passed))) {
+		t.Error("wrapping leaves the plaintext in memory")
+	}
+	m, err := unwrap(context.Background(), root, v1.kind, v1.name, wrapped)
+	if err != nil || !bytes.Equal(m.key, v1.key) {
+		t.Errorf("unwrapped to %d bytes, error %v", len(m.key), err)
+	}
+	if !bytes.Equal(root.passed, make([]byte, len(root.passed))) {
+		t.Error("unwrapping leaves the plaintext in memory")
+	}
+}

@@ -1,6 +1,7 @@
 package acceptance_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -268,12 +269,12 @@ var podAdmissions = regexp.MustCompile(`(?m)^controller_runtime_webhook_requests
 
 // admissionCalls are the requests about pods that the operator was ever asked,
 // by its own count.
-func admissionCalls(ctx SpecContext) string {
+func admissionCalls(ctx context.Context) string {
 	GinkgoHelper()
 	return fmt.Sprint(podAdmissions.FindAllString(operatorMetrics(ctx), -1))
 }
 
-func operatorMetrics(ctx SpecContext) string {
+func operatorMetrics(ctx context.Context) string {
 	GinkgoHelper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, product.MetricsURL(), nil)
 	Expect(err).NotTo(HaveOccurred())

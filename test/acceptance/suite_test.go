@@ -26,8 +26,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"usersecrets.dev/operator/api/v1alpha1"
-	"usersecrets.dev/operator/internal/envelope"
-	"usersecrets.dev/operator/internal/secretvalue"
 	"usersecrets.dev/operator/test/rig"
 )
 
@@ -102,11 +100,7 @@ func allowPods(ctx context.Context, person *rig.Person, namespace string) {
 // sealFor seals a value as anybody can, with the published key.
 func sealFor(ctx context.Context, owner *rig.Person, name, value string) string {
 	GinkgoHelper()
-	key := &v1alpha1.SealingKey{}
-	Expect(product.Client.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: v1alpha1.SealingKeyName}, key)).To(Succeed())
-	public, err := envelope.NewPublicKey(envelope.KeyID(key.Spec.KeyID), key.Spec.PublicKey)
-	Expect(err).NotTo(HaveOccurred())
-	sealed, err := public.Seal(envelope.Binding{Owner: owner.Name, Namespace: owner.Namespace, Name: name}, secretvalue.FromString(value))
+	sealed, err := product.Seal(ctx, owner, name, value)
 	Expect(err).NotTo(HaveOccurred())
 	return sealed
 }
@@ -114,10 +108,9 @@ func sealFor(ctx context.Context, owner *rig.Person, name, value string) string 
 // userSecret is a UserSecret with a value sealed for its owner.
 func userSecret(ctx context.Context, owner *rig.Person, name, provider string, t v1alpha1.SecretType, value string) *v1alpha1.UserSecret {
 	GinkgoHelper()
-	return &v1alpha1.UserSecret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: name},
-		Spec:       v1alpha1.UserSecretSpec{Provider: provider, Type: t, EncryptedValue: sealFor(ctx, owner, name, value)},
-	}
+	us, err := product.Sealed(ctx, owner, name, provider, t, value)
+	Expect(err).NotTo(HaveOccurred())
+	return us
 }
 
 // plaintext is the same with the value in the clear, as its owner may write it.
@@ -150,14 +143,7 @@ func readyReason(us *v1alpha1.UserSecret) string {
 
 // workflowPod asks for secrets as a step of an Argo workflow does.
 func workflowPod(namespace, name, inject string) *corev1.Pod {
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace, Name: name,
-			Annotations: map[string]string{v1alpha1.InjectAnnotation: inject, "workflows.argoproj.io/node-name": name + ".step"},
-			Labels:      map[string]string{"workflows.argoproj.io/workflow": name + "-wf"},
-		},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "example.invalid/step"}}},
-	}
+	return rig.WorkflowPod(namespace, name, inject)
 }
 
 // start creates a pod as an administrator would on a workflow's behalf.

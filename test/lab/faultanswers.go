@@ -38,20 +38,25 @@ func (f *FaultyAPI) cutShort(w http.ResponseWriter, r *http.Request) {
 	f.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// slow hands every piece of an answer on late.
+// slow holds an answer back for a moment, again and again, so that whoever
+// watches is behind; what piled up meanwhile then comes at once.
 type slow struct {
 	http.ResponseWriter
 	request *http.Request
+	held    time.Time
 }
 
 // Write implements io.Writer.
-func (s slow) Write(b []byte) (int, error) {
-	pause(s.request, watchDelay)
+func (s *slow) Write(b []byte) (int, error) {
+	if time.Since(s.held) > watchHold {
+		pause(s.request, watchDelay)
+		s.held = time.Now()
+	}
 	return s.ResponseWriter.Write(b)
 }
 
 // Unwrap lets http.ResponseController flush.
-func (s slow) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+func (s *slow) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // discard takes an answer that nobody gets.
 type discard struct{ header http.Header }

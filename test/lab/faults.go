@@ -43,7 +43,8 @@ const (
 const (
 	faultTimeout   = 300 * time.Millisecond
 	shortWatchLife = 500 * time.Millisecond
-	watchDelay     = 300 * time.Millisecond
+	watchDelay     = 700 * time.Millisecond
+	watchHold      = time.Second
 )
 
 // FaultyAPI stands in front of the lab's API server and makes faults.
@@ -133,7 +134,7 @@ func (f *FaultyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ShortWatch:
 		f.cutShort(w, r)
 	case SlowWatch:
-		f.proxy.ServeHTTP(slow{ResponseWriter: w, request: r}, r)
+		f.proxy.ServeHTTP(&slow{ResponseWriter: w, request: r}, r)
 	default:
 		f.proxy.ServeHTTP(w, r)
 	}

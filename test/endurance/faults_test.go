@@ -1,0 +1,73 @@
+package endurance_test
+
+import (
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/client-go/rest"
+
+	"usersecrets.dev/operator/api/v1alpha1"
+	"usersecrets.dev/operator/test/lab"
+	"usersecrets.dev/operator/test/rig"
+)
+
+var _ = Describe("An API server that fails", Ordered, func() {
+	const (
+		pods   = 120
+		spread = 30 * time.Second
+		oneIn  = 5
+	)
+	var (
+		product *rig.Rig
+		faults  *lab.FaultyAPI
+	)
+	BeforeAll(func() {
+		product = startRig(rig.Options{Through: func(l *lab.Lab, cfg *rest.Config) (*rest.Config, error) {
+			var err error
+			if faults, err = l.FaultyAPI(); err != nil {
+				return nil, err
+			}
+			return faults.Config(cfg), nil
+		}})
+	})
+	AfterAll(func() {
+		stopRig(product)
+		if faults != nil {
+			faults.Close()
+		}
+	})
+
+	It("changes nothing about the end", func(ctx SpecContext) {
+		secrets := onboard(ctx, product, 3, 4)
+		random := seeded(1)
+		faults.Choose(lab.RandomFaults(random.Uint64(), oneIn))
+		granted, err := crowd{product: product, secrets: secrets, random: random, pods: pods, spread: spread}.come(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		expectExact(ctx, product, secrets, granted)
+		AddReportEntry("faults made", faults.Made())
+		Expect(faults.Made()).To(BeNumerically(">", pods), "faults were made")
+		Expect(product.Operator.Running()).To(BeTrue())
+	}, SpecTimeout(10*time.Minute))
+
+	It("does not keep status from becoming true", func(ctx SpecContext) {
+		faults.Choose(lab.RandomFaults(seeded(3).Uint64(), oneIn))
+		owner, err := product.Onboard(ctx, "late", "late")
+		Expect(err).NotTo(HaveOccurred())
+		for n := range 20 {
+			us, err := product.Sealed(ctx, owner, fmt.Sprintf("key-%d", n), "custom", v1alpha1.TypeCustom, "a value that is long enough")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(insist(ctx, func() error { return product.Client.Create(ctx, us) })).To(Succeed())
+		}
+		Eventually(func(g Gomega) {
+			var list v1alpha1.UserSecretList
+			g.Expect(product.Client.List(ctx, &list)).To(Succeed())
+			for i := range list.Items {
+				g.Expect(list.Items[i].Status.ObservedGeneration).To(Equal(list.Items[i].Generation))
+				g.Expect(list.Items[i].Status.Masked).NotTo(BeEmpty())
+			}
+		}).Should(Succeed())
+		faults.Choose(nil)
+	}, SpecTimeout(5*time.Minute))
+})
