@@ -20,11 +20,12 @@ import (
 // run of a deletion that would wait for dependents changes nothing and answers
 // with the object, after the policies have refused it for any Secret but ours.
 func LookThrough(api rest.Interface) func(context.Context, types.NamespacedName) (*corev1.Secret, error) {
-	wait := metav1.DeletePropagationForeground
 	return func(ctx context.Context, name types.NamespacedName) (*corev1.Secret, error) {
 		secret := &corev1.Secret{}
 		err := api.Delete().Namespace(name.Namespace).Resource("secrets").Name(name.Name).
-			Body(&metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}, PropagationPolicy: &wait}).
+			// In the address and not in the body, so that the audit log tells it
+			// from a deletion.
+			Param("dryRun", metav1.DryRunAll).Param("propagationPolicy", string(metav1.DeletePropagationForeground)).
 			Do(ctx).Into(secret)
 		if err != nil {
 			return nil, err

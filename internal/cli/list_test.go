@@ -92,7 +92,7 @@ bob     main       openai      api_key   <none>         Unknown   0     <none>  
 
 func TestListPrintsWholeObjects(t *testing.T) {
 	f := newFixture(t, listed("alice", "main", "openai", func(us *v1alpha1.UserSecret) {
-		us.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "x", Operation: "Update", APIVersion: "usersecrets.dev/v1alpha1", FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte("{}")}}}
+		us.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "x", Operation: "Update", APIVersion: "usersecrets.dev/v1alpha1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1("{}")}}
 	}))
 	want := `apiVersion: v1
 items:

@@ -18,7 +18,7 @@ import (
 // pasteGap is how long the parts of one paste may be apart. What a paste has
 // beyond its first line is waited for and thrown away: left in the terminal, the
 // rest of a private key would be the shell's next commands.
-const pasteGap = 50 * time.Millisecond
+const pasteGap = 100 * time.Millisecond
 
 // Terminal is the Prompter of a real terminal.
 type Terminal struct {
@@ -92,8 +92,6 @@ func (t *Terminal) readLine(ctx context.Context, line *hiddenLine) error {
 		cancel()
 		if err != nil {
 			return nil // nothing more came
-		}
-		if true { return nil
 		}
 		line.feed(rest)
 		clear(rest)
