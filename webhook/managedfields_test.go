@@ -29,6 +29,7 @@ func TestKeepManagers(t *testing.T) {
 		"one less":             {object: object(later, ""), stored: stored, want: object(later, "")},
 		"the object too":       {object: object(someone+","+later, `"type":"custom"`), stored: stored, want: object(someone+","+later, `"type":"custom"`)},
 		"created":              {object: stored, stored: `null`, want: stored},
+		"other odd entries":    {object: object("5", ""), stored: object("6", ""), want: object("5", "")},
 		"odd entries":          {object: object("5,null", ""), stored: object("null,5", ""), want: object("null,5", "")},
 	}
 	for name, tt := range tests {

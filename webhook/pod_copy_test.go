@@ -102,3 +102,31 @@ func TestInjectOfAForgery(t *testing.T) {
 	req := podRequest(t, "bob", debug)
 	c.checkPodRefused(req, c.injectPod(req), "alice", "the pod has no annotation usersecrets.dev/inject")
 }
+
+// What a copy says itself is kept.
+func TestInjectOfACopyKeepsOtherAnnotations(t *testing.T) {
+	pod, debug := original()
+	debug.Annotations = map[string]string{"example.com/note": "mine"}
+	c := makeCluster(t, pod)
+	req := podRequest(t, "bob", debug)
+	if got := patched(t, req, c.injectPod(req)); at(got, "metadata", "annotations", "example.com/note") != "mine" {
+		t.Errorf("annotations are %v", at(got, "metadata", "annotations"))
+	}
+}
+
+// A pod that asks for itself gets what it asks for. Another's projection, which
+// it also names, is for the policy to refuse.
+func TestInjectOfACopyThatAsks(t *testing.T) {
+	pod, debug := original()
+	debug.Annotations = map[string]string{v1alpha1.InjectAnnotation: "custom", v1alpha1.MountPathAnnotation: "/secrets"}
+	debug.Spec.Volumes[0].Name, debug.Spec.Containers[0].VolumeMounts[0].Name = "mine", "mine"
+	c := makeCluster(t, pod)
+	req := podRequest(t, "bob", debug)
+	got := patched(t, req, c.injectPod(req))
+	if ask := at(got, "metadata", "annotations", v1alpha1.InjectAnnotation); ask != "custom" {
+		t.Errorf("asks for %v, want custom", ask)
+	}
+	if !strings.Contains(string(encode(t, got)), "usersecret-old") {
+		t.Error("the other's projection is hidden from the policy")
+	}
+}

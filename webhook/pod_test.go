@@ -101,9 +101,20 @@ func TestInjectAsEnv(t *testing.T) {
 // What does not exist yet is a warning: the pod waits.
 func TestInjectWarns(t *testing.T) {
 	c := makeCluster(t)
-	req := podRequest(t, "alice", makePod("openai, name:db=URL"))
+	req := podRequest(t, "alice", makePod("openai, name:db=URL, name:later"))
 	c.checkAllowed(req, c.injectPod(req),
 		`openai: no such UserSecret yet: provider "openai", type api_key; the namespace's owner makes one with 'kubectl usersecret create'; the pod waits for it`,
-		`name:db: no such UserSecret yet: "db"; the namespace's owner makes it with 'kubectl usersecret create db'; the pod waits for it`)
+		`name:db: no such UserSecret yet: "db"; the namespace's owner makes it with 'kubectl usersecret create db'; the pod waits for it`,
+		`name:later: no such UserSecret yet: "later"; the namespace's owner makes it with 'kubectl usersecret create later'; the pod waits for it`)
 	c.checkRecorded()
+}
+
+// A file takes any bytes, and is not looked into at admission: what does not open
+// keeps the pod waiting, and its owner can mend it.
+func TestInjectAsVolumeOpensNothing(t *testing.T) {
+	c := makeCluster(t)
+	c.create(makeSecret("openai").sealed(c.seal("openai", canary+"\x00\xff")).UserSecret)
+	c.create(makeSecret("db").of("custom", v1alpha1.TypeCustom).sealed(c.seal("slack", canary)).UserSecret)
+	req := podRequest(t, "alice", makePod("openai, name:db"))
+	c.checkAllowed(req, c.injectPod(req))
 }

@@ -23,9 +23,6 @@ const minContained = 8
 // the clear, in base64 or JSON-escaped, or "". White space around either does
 // not count. The path never shows the value.
 func repetition(object map[string]any, value secretvalue.Value) string {
-	if value.Len() == 0 {
-		return ""
-	}
 	needles := forms(value)
 	// kubectl's annotation repeats what a manifest says elsewhere, and that is
 	// where its author can mend it: so the annotation comes last.
@@ -51,8 +48,7 @@ func forms(value secretvalue.Value) needles {
 			out = append(out, encoding.EncodeToString([]byte(text)), encoding.EncodeToString([]byte(text+"\n")))
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 // quoted is a text as it stands between the quotes of a JSON string. Encoders

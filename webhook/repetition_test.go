@@ -85,6 +85,8 @@ func TestRepetitionIsFound(t *testing.T) {
 		"short, in base64, unpadded": {value: "abc12", change: annotate("note", "YWJjMTI"), want: "metadata.annotations.note"},
 		"short, in a tag":            {value: "b", change: set("spec|tags", []any{"a", "b"}), want: "spec.tags"},
 		"short, under such a key":    {value: "4711", change: annotate("example.com/pin-4711", "4711"), want: "metadata.annotations"},
+		"short, as a field's name":   {value: "name", change: set("metadata|name", "name"), want: "metadata.name"},
+		"in JSON of another's":       {value: "12345678", change: annotate("note", `{"kind":"12345678"}`), want: "metadata.annotations.note"},
 		"short, white space":         {value: " ", change: annotate("note", " "), want: "metadata.annotations.note"},
 		"not UTF-8, in base64":       {value: "\xff\xfe\x00\x01\x02\x03", change: annotate("note", "//4AAQID"), want: "metadata.annotations.note"},
 		"in a request to verify":     {value: value, change: annotate(v1alpha1.VerifyRequestedAtAnnotation, value), want: "metadata.annotations." + v1alpha1.VerifyRequestedAtAnnotation},

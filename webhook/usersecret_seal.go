@@ -96,9 +96,6 @@ func (s *sealer) seal(ctx context.Context, req admission.Request, value secretva
 	if nameOf(req, p.object) == "" {
 		return "", errGenerateName
 	}
-	if err := checkSize(value); err != nil {
-		return "", err
-	}
 	before, _ := child(p.old, "spec")["encryptedValue"].(string)
 	given, _ := child(p.object, "spec")["encryptedValue"].(string)
 	if given != "" && given != before {
@@ -121,17 +118,6 @@ func (s *sealer) seal(ctx context.Context, req admission.Request, value secretva
 
 func errRepeated(path string) error {
 	return fmt.Errorf("%s repeats the value in the clear, where everybody who may look at the object would read it: remove it there", path)
-}
-
-func checkSize(value secretvalue.Value) error {
-	switch {
-	case value.Len() == 0:
-		return envelope.ErrValueEmpty
-	case value.Len() > envelope.MaxValueLength:
-		return envelope.ErrValueTooLong
-	default:
-		return nil
-	}
 }
 
 // stampCreator records who made the object, and keeps the record where a

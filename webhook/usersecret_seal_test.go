@@ -114,3 +114,45 @@ func TestSealLeavesOddObjectsAlone(t *testing.T) {
 		}
 	}
 }
+
+// A sealed value comes with no plaintext either: not in a field that kubectl
+// copied into its annotation and the API server dropped.
+func TestSealClearsKubectlsAnnotationWithoutAValue(t *testing.T) {
+	c := makeCluster(t)
+	object := makeSecret("openai").sealed(c.seal("openai", canary)).annotated(corev1.LastAppliedConfigAnnotation, `{"spec":{"vaule":"`+canary+`"}}`)
+	for _, user := range []string{"alice", "bob", gitops} {
+		req := makeRequest(t, user, object, nil)
+		got := patched(t, req, c.mutate(req))
+		if text := at(got, "metadata", "annotations", corev1.LastAppliedConfigAnnotation); text != `{"spec":{}}`+"\n" {
+			t.Errorf("%s: the annotation is %q", user, text)
+		}
+	}
+}
+
+// kubectl's second server-side apply of the same manifest writes nothing, though
+// the API server has given the manager a field and a new time.
+func TestSealOfTheSameAppliedAgain(t *testing.T) {
+	c := makeCluster(t)
+	managed := func(now string, fields map[string]any) func(map[string]any) {
+		return func(o map[string]any) {
+			o["metadata"].(map[string]any)["managedFields"] = []any{
+				map[string]any{"manager": "kubectl", "operation": "Apply", "time": now, "fieldsV1": map[string]any{"f:spec": fields}},
+			}
+		}
+	}
+	openai := makeSecret("openai").sealed(c.seal("openai", canary))
+	old := decoded(t, openai, managed("2026-01-01T00:00:00Z", map[string]any{"f:type": map[string]any{}}))
+	object := decoded(t, openai.plain(canary), managed("2026-01-01T00:01:00Z", map[string]any{"f:type": map[string]any{}, "f:value": map[string]any{}}))
+	req := makeRequest(t, "alice", object, old)
+	if diff := cmp.Diff(old, patched(t, req, c.mutate(req))); diff != "" {
+		t.Errorf("object (-stored +admitted):\n%s", diff)
+	}
+}
+
+// A request without a name of its own takes the object's.
+func TestSealForTheObjectsName(t *testing.T) {
+	c := makeCluster(t)
+	req := makeRequest(t, "alice", makeSecret("openai").plain(canary), nil)
+	req.Name = ""
+	c.checkOpens("openai", at(patched(t, req, c.mutate(req)), "spec", "encryptedValue").(string), canary)
+}

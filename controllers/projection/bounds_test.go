@@ -87,6 +87,13 @@ func TestBoundsHoldInTrouble(t *testing.T) {
 	for _, object := range []string{"Namespace/" + namespace, "UserSecretList"} {
 		t.Run(object, func(t *testing.T) {
 			withScene(t, func(s *scene) {
+				s.process.fault = trouble(object)
+				s.fails()
+				s.writes()
+				if lines := s.events.take(); lines != nil {
+					t.Errorf("Events %q, want none: this is not the pod's to mend", lines)
+				}
+				s.process.fault = nil
 				s.must(t, "p")
 				s.process.fault = trouble(object)
 				if err := s.fails(); !errors.Is(err, errBusy) {

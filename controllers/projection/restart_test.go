@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,11 +90,13 @@ func TestNewLeaderRepeatsNothing(t *testing.T) {
 	})
 }
 
-// Pods that are done linger for days. They hold no place in recentAccesses, or
-// the first pod after each restart would wait.
+// Pods that are served, or done and lingering for days, hold no place in
+// recentAccesses once they were looked at, or the first pod after each restart
+// would wait.
 func TestNewLeaderPassesOverThePast(t *testing.T) {
 	for name, end := range map[string]func(*cluster, string){
 		"done": func(c *cluster, pod string) { ends(pod, corev1.PodSucceeded)(c) },
+		"running": func(*cluster, string) {},
 		// Deleted after the new leader read which pods there were.
 		"gone": func(c *cluster, pod string) { c.do(func() { delete(c.pods, inNamespace(pod)) }) },
 	} {
@@ -161,6 +164,68 @@ func TestNewLeaderFinishesARefresh(t *testing.T) {
 		s.must(t, "p")
 		s.holds(map[string]string{"DB": "two"})
 		s.counts(2*v1alpha1.MaxRecentAccesses + 1)
+	})
+}
+
+// What an earlier leader recorded is open until the look at its pod is over.
+func TestOpenUntilTheLookIsOver(t *testing.T) {
+	withScene(t, func(s *scene) {
+		s.must(t, "p")
+		us := makeValue("db", "two")
+		us.UID = "uid-db-again"
+		s.cluster.addValue(us)
+		s.once("patch", errBusy, nil)
+		s.fails() // recorded, and not served
+
+		s.crash()
+		s.must(t, "nobody")
+		released := make(chan struct{})
+		s.process.fault = func(_ context.Context, r request) (error, error) {
+			if r.object == "Namespace/"+namespace {
+				s.process.fault = nil
+				<-released
+				return errBusy, nil
+			}
+			return nil, nil
+		}
+		var look sync.WaitGroup
+		look.Go(func() { _, _ = s.reconcile("p") })
+		synctest.Wait()
+		for i := range v1alpha1.MaxRecentAccesses {
+			pod := fmt.Sprintf("q%d", i)
+			s.cluster.addPod(makePod(pod, "name:db=DB"))
+			s.must(t, pod)
+		}
+		close(released)
+		look.Wait()
+		s.crash()
+		s.must(t, "p")
+		s.holds(map[string]string{"DB": "two"})
+		s.counts(v1alpha1.MaxRecentAccesses + 1)
+	})
+}
+
+// Pods that got a new UserSecret hold no place in its recentAccesses.
+func TestRefreshIsServed(t *testing.T) {
+	withScene(t, func(s *scene) {
+		var pods []string
+		for i := range v1alpha1.MaxRecentAccesses {
+			pods = append(pods, fmt.Sprintf("q%d", i))
+			s.cluster.addPod(makePod(pods[i], "name:db=DB"))
+			s.must(t, pods[i])
+		}
+		us := makeValue("db", "two")
+		us.UID = "uid-db-again"
+		s.cluster.addValue(us)
+		for _, pod := range pods {
+			s.must(t, pod)
+		}
+		start := time.Now()
+		s.must(t, "p")
+		if took := time.Since(start); took > 0 {
+			t.Errorf("p waited for %v", took)
+		}
+		s.counts(v1alpha1.MaxRecentAccesses + 1)
 	})
 }
 

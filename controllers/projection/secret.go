@@ -45,10 +45,15 @@ func (r *Reconciler) deleteSecret(ctx context.Context, old *issued) error {
 		return nil
 	}
 	err := r.Client.Delete(ctx, emptySecret(old.namespace, old.name), client.Preconditions{UID: &old.uid})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // gone, or its name belongs to another Secret by now
+	if apierrors.IsConflict(err) {
+		// Its name belongs to another Secret by now, or somebody wrote it at the
+		// same moment: the API server gives both the same name.
+		there, looked := r.lookAt(ctx, old.namespace, old.name)
+		if looked == nil && (there == nil || there.UID != old.uid) {
+			return nil
+		}
 	}
-	if err != nil {
+	if err := client.IgnoreNotFound(err); err != nil {
 		return fmt.Errorf("deleting projection %q: %w", old.name, err)
 	}
 	return nil
