@@ -95,7 +95,7 @@ func TestNewLeaderRepeatsNothing(t *testing.T) {
 // would wait.
 func TestNewLeaderPassesOverThePast(t *testing.T) {
 	for name, end := range map[string]func(*cluster, string){
-		"done": func(c *cluster, pod string) { ends(pod, corev1.PodSucceeded)(c) },
+		"done":    func(c *cluster, pod string) { ends(pod, corev1.PodSucceeded)(c) },
 		"running": func(*cluster, string) {},
 		// Deleted after the new leader read which pods there were.
 		"gone": func(c *cluster, pod string) { c.do(func() { delete(c.pods, inNamespace(pod)) }) },
@@ -174,7 +174,7 @@ func TestOpenUntilTheLookIsOver(t *testing.T) {
 		us := makeValue("db", "two")
 		us.UID = "uid-db-again"
 		s.cluster.addValue(us)
-		s.once("patch", errBusy, nil)
+		s.once("update", errBusy, nil)
 		s.fails() // recorded, and not served
 
 		s.crash()

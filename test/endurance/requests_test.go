@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -59,4 +60,14 @@ func writesSince(product *rig.Rig, since time.Time) ([]string, error) {
 		writes = append(writes, fmt.Sprintf("%s %s", event.Verb, event.RequestURI))
 	}
 	return writes, err
+}
+
+// watched is a watch's path with its selectors, which say how narrow it is.
+func watched(uri string) string {
+	address, err := url.Parse(uri)
+	if err != nil {
+		return uri
+	}
+	query := address.Query()
+	return strings.Join([]string{address.Path, query.Get("labelSelector"), query.Get("fieldSelector")}, " ")
 }
