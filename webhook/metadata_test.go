@@ -4,7 +4,6 @@ import (
 	"errors"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"usersecrets.dev/operator/api/v1alpha1"
@@ -46,12 +45,6 @@ func TestMetadataThatRepeatsTheValue(t *testing.T) {
 	}{
 		"annotation": {change: func(us *v1alpha1.UserSecret) { us.Annotations["note"] = canary }, want: "metadata.annotations.note"},
 		"label":      {change: func(us *v1alpha1.UserSecret) { us.Labels = map[string]string{"a": canary} }, want: "metadata.labels.a"},
-		"kubectl's annotation": {
-			change: func(us *v1alpha1.UserSecret) {
-				us.Annotations[corev1.LastAppliedConfigAnnotation] = `{"spec":{"value":"` + canary + `"}}`
-			},
-			want: "metadata.annotations.kubectl.kubernetes.io/last-applied-configuration",
-		},
 	}
 	for name, tt := range changes {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -63,31 +62,6 @@ func (v *validator) Handle(ctx context.Context, req admission.Request) admission
 	}
 	v.record(req, w.owner, audit.Allowed, "")
 	return admission.Allowed("").WithWarnings(warnings...)
-}
-
-// guardedChange says whether anything changes that the owner alone decides.
-func (w *write) guardedChange() bool {
-	if !equality.Semantic.DeepEqual(w.old.Spec, w.new.Spec) {
-		return true
-	}
-	for _, key := range []string{v1alpha1.CreatedByAnnotation, v1alpha1.VerifyRequestedAtAnnotation} {
-		if w.old.Annotations[key] != w.new.Annotations[key] {
-			return true
-		}
-	}
-	return w.endChanged()
-}
-
-// endChanged says whether anybody but Kubernetes itself changes what decides
-// when the UserSecret goes: given an owner that is gone it would be collected,
-// which is a deletion, and given a finalizer it would stay when its owner deletes
-// it. From one that is going already, finalizers can only be taken.
-func (w *write) endChanged() bool {
-	if slices.Contains(cleaners, w.req.UserInfo.Username) || !w.new.DeletionTimestamp.IsZero() {
-		return false
-	}
-	return !equality.Semantic.DeepEqual(w.old.OwnerReferences, w.new.OwnerReferences) ||
-		!equality.Semantic.DeepEqual(w.old.Finalizers, w.new.Finalizers)
 }
 
 func (w *write) valueChanged() bool {

@@ -218,6 +218,28 @@ func TestLostAnswerOfDelete(t *testing.T) {
 	}
 }
 
+// A conflict is what the API server answers where another Secret has the name,
+// and where ours was written at the same moment.
+func TestDeleteConflicts(t *testing.T) {
+	withScene(t, func(s *scene) {
+		s.must(t, "p")
+		ends("p", corev1.PodSucceeded)(s.cluster)
+		s.once("delete", conflict("secrets", "usersecret-p"), nil)
+		if err := s.fails(); !apierrors.IsConflict(err) {
+			t.Errorf("error %v, want a conflict", err)
+		}
+		s.must(t, "p")
+		s.holds(nil)
+	})
+	withScene(t, func(s *scene) {
+		s.must(t, "p")
+		s.cluster.do(func() { s.cluster.secrets[inNamespace("usersecret-p")].UID = "secret-of-another" })
+		ends("p", corev1.PodSucceeded)(s.cluster)
+		s.must(t, "p")
+		s.holds(one)
+	})
+}
+
 // A use that cannot be recorded is not served.
 func TestNothingIsServedUnrecorded(t *testing.T) {
 	withScene(t, func(s *scene) {

@@ -17,7 +17,8 @@ import (
 const pinTime = time.Minute
 
 // book is what stands in one UserSecret's status, and what is known of the pods
-// that were counted there. It asks nobody, and is not safe for concurrent use.
+// that were counted there or want to be. It asks nobody, and is not safe for
+// concurrent use.
 type book struct {
 	version string // the resourceVersion that was read or written last
 	usage   v1alpha1.Usage
@@ -25,15 +26,17 @@ type book struct {
 	marks   map[types.UID]*mark
 }
 
-// mark is what is known of a pod that was counted.
+// mark is what is known of a pod.
 type mark struct {
+	// counted says that the pod's use stands in the record, or stood there.
+	counted bool
 	// asked says that the pod asked this process, and so may ask again.
 	asked bool
 	// told says that somebody was told that the pod was counted.
 	told bool
-	// pinned is since when the pod's entry is kept, because its Secret may not
-	// exist yet: without the entry, a crash now would count the pod twice. Zero
-	// once the Secret is known to exist.
+	// pinned is since when the pod's entry is kept, where there is one, because
+	// its Secret may not exist yet: without the entry, a crash now would count the
+	// pod twice. Zero once the Secret is known to exist.
 	pinned time.Time
 }
 
@@ -52,30 +55,42 @@ func (b *book) adopt(us *v1alpha1.UserSecret, unsettled func(pod types.UID) bool
 	}
 	maps.DeleteFunc(b.marks, func(_ types.UID, m *mark) bool { return !m.asked && m.pinned.IsZero() })
 	for _, access := range b.recent {
-		pod := types.UID(access.PodUID)
-		if access.Type != v1alpha1.AccessUse || b.marks[pod] != nil {
-			continue
+		if access.Type == v1alpha1.AccessUse {
+			b.find(types.UID(access.PodUID), unsettled, now)
 		}
-		m := &mark{}
-		if unsettled(pod) {
-			m.pinned = now
-		}
-		b.marks[pod] = m
 	}
 }
 
+// find notes that a pod stands in the list. One that asked and was not known to
+// be counted did not get the answer to its write: its Secret does not exist.
+func (b *book) find(pod types.UID, unsettled func(pod types.UID) bool, now time.Time) {
+	m := b.marks[pod]
+	switch {
+	case m == nil:
+		m = &mark{}
+		b.marks[pod] = m
+		if unsettled(pod) {
+			m.pinned = now
+		}
+	case !m.counted:
+		m.pinned = now
+	}
+	m.counted = true
+}
+
 // ask says whether a pod was counted. A pod that asks is not served yet, so its
-// entry is kept from now on.
+// entry is kept from now on, also where it turns up later.
 func (b *book) ask(pod types.UID, now time.Time) bool {
 	m := b.marks[pod]
 	if m == nil {
-		return false
+		m = &mark{}
+		b.marks[pod] = m
 	}
 	m.asked = true
 	if m.pinned.IsZero() {
 		m.pinned = now
 	}
-	return true
+	return m.counted
 }
 
 // free is the number of places in recentAccesses that no pin holds.
@@ -137,14 +152,17 @@ func (b *book) keep(n int, now time.Time) []v1alpha1.Access {
 func (b *book) enter(uses []v1alpha1.Access, version string, usage v1alpha1.Usage, recent []v1alpha1.Access, now time.Time) {
 	b.version, b.usage, b.recent = version, usage, recent
 	for _, use := range uses {
-		b.marks[types.UID(use.PodUID)] = &mark{asked: true, pinned: now}
+		// A pod that was forgotten meanwhile is gone, and needs no place.
+		if m := b.marks[types.UID(use.PodUID)]; m != nil {
+			m.counted, m.pinned = true, now
+		}
 	}
 }
 
 // tell says whether nobody was told yet that the pod was counted.
 func (b *book) tell(pod types.UID) bool {
 	m := b.marks[pod]
-	if m == nil || m.told {
+	if m == nil || !m.counted || m.told {
 		return false
 	}
 	m.told = true

@@ -26,7 +26,7 @@ func bookOf(pods string, waiting ages) *book {
 		b.recent = append(b.recent, use(pod))
 	}
 	for pod, age := range waiting {
-		m := &mark{asked: true}
+		m := &mark{counted: true, asked: true}
 		if age != served {
 			m.pinned = noon.Add(-age)
 		}
@@ -150,18 +150,22 @@ func TestBookFree(t *testing.T) {
 
 func TestBookAdopt(t *testing.T) {
 	b := bookOf("gone asked waiting", ages{"asked": served, "waiting": time.Second})
-	b.marks["uid-gone"] = &mark{} // known from an earlier list alone
+	b.marks["uid-gone"] = &mark{counted: true} // known from an earlier list alone
+	b.ask("uid-asking", noon.Add(-time.Second))
+	b.ask("uid-lost", noon.Add(-time.Second)) // its write succeeded, and the answer was lost
 	us := makeValue("db", "one")
 	us.ResourceVersion = "9"
 	us.Status.Usage = &v1alpha1.Usage{Count: 5}
-	us.Status.RecentAccesses = []v1alpha1.Access{use("earlier"), use("settled"), {Type: "read", PodUID: "uid-reader"}, use("asked")}
+	us.Status.RecentAccesses = []v1alpha1.Access{use("earlier"), use("lost"), use("settled"), {Type: "read", PodUID: "uid-reader"}, use("asked")}
 	b.adopt(us, func(pod types.UID) bool { return pod == "uid-earlier" }, noon)
 
 	want := map[types.UID]mark{
-		"uid-asked":   {asked: true},
-		"uid-waiting": {asked: true, pinned: noon.Add(-time.Second)},
-		"uid-earlier": {pinned: noon},
-		"uid-settled": {},
+		"uid-asked":   {counted: true, asked: true},
+		"uid-waiting": {counted: true, asked: true, pinned: noon.Add(-time.Second)},
+		"uid-asking":  {asked: true, pinned: noon.Add(-time.Second)},
+		"uid-lost":    {counted: true, asked: true, pinned: noon},
+		"uid-earlier": {counted: true, pinned: noon},
+		"uid-settled": {counted: true},
 	}
 	got := map[types.UID]mark{}
 	for pod, m := range b.marks {
@@ -170,8 +174,8 @@ func TestBookAdopt(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(mark{})); diff != "" {
 		t.Errorf("marks (-want +got):\n%s", diff)
 	}
-	if b.version != "9" || b.usage.Count != 5 || len(b.recent) != 4 {
-		t.Errorf("adopted version %s, count %d, %d entries; want 9, 5, 4", b.version, b.usage.Count, len(b.recent))
+	if b.version != "9" || b.usage.Count != 5 || len(b.recent) != 5 {
+		t.Errorf("adopted version %s, count %d, %d entries; want 9, 5, 5", b.version, b.usage.Count, len(b.recent))
 	}
 	b.adopt(makeValue("db", "one"), nil, noon)
 	if b.usage.Count != 0 || b.recent != nil {
@@ -206,7 +210,7 @@ func TestBookAsk(t *testing.T) {
 			t.Errorf("pod %s counted: %t, want %t", pod, got, want)
 		}
 	}
-	b.marks["uid-d"] = &mark{} // known from the list
+	b.marks["uid-d"] = &mark{counted: true} // known from the list
 	if b.ask("uid-d", noon); !b.marks["uid-d"].asked {
 		t.Error("a pod that asked is forgotten with the list that it was in")
 	}

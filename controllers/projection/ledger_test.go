@@ -315,21 +315,43 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// A use whose answer was lost is not served yet: its entry is kept like others.
+// A use whose answer was lost is not served yet: its entry is kept like others,
+// also before its pod asks again, and whoever else writes.
 func TestLostAnswerKeepsTheEntry(t *testing.T) {
 	withLedger(t, func(k *clerk) {
 		k.once("record", nil, errBusy)
 		if a := <-k.ask("a"); a.err == nil {
 			t.Fatal("the answer was not lost")
 		}
-		k.must("a")
 		for i := range 30 {
 			pod := fmt.Sprintf("b%d", i)
 			k.must(pod)
 			k.serve(pod)
+			k.cluster.changeValue("db", func(*v1alpha1.UserSecret) {}) // so that the list is read again
 		}
 		if us := k.cluster.value("db"); !strings.HasSuffix(usedBy(us), " a") {
 			t.Errorf("recentAccesses = %q, want a kept", usedBy(us))
+		}
+		if a := <-k.ask("a"); a.err != nil || !a.first {
+			t.Errorf("asked again: first %t, error %v; want first", a.first, a.err)
+		}
+	})
+}
+
+// A pod that is gone by the time that its use is written leaves nothing behind.
+func TestForgottenWhileWritten(t *testing.T) {
+	withLedger(t, func(k *clerk) {
+		k.slow("record")
+		ctx, giveUp := context.WithCancel(k.t.Context())
+		said := k.askOf(ctx, db, "a")
+		synctest.Wait()
+		giveUp()
+		<-said
+		k.forget("uid-a")
+		after(time.Second)
+		k.check(1, "a")
+		if marks := k.accounts["uid-db"].book.marks; len(marks) != 0 {
+			t.Errorf("%d pods are marked, want none", len(marks))
 		}
 	})
 }

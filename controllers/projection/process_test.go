@@ -92,11 +92,12 @@ func (p *process) Update(ctx context.Context, object client.Object, _ ...client.
 // look stands for the dry run of a deletion.
 func (p *process) look(ctx context.Context, name types.NamespacedName) (*corev1.Secret, error) {
 	var found *corev1.Secret
-	err := p.call(ctx, request{"look", named("Secret", name)}, func() (err error) {
-		found, err = read(p.cluster.secrets, name, "secrets")
+	err := p.call(ctx, request{"look", named("Secret", name)}, func() error {
+		there, err := read(p.cluster.secrets, name, "secrets")
+		found = there.DeepCopy()
 		return err
 	})
-	return found.DeepCopy(), err
+	return found, err
 }
 
 func (p *process) Status() client.SubResourceWriter { return statusOf{process: p} }

@@ -72,6 +72,28 @@ func TestNewLeader(t *testing.T) {
 	}
 }
 
+// A pod that an earlier leader left waiting is asked about once.
+func TestNewLeaderAsksOnce(t *testing.T) {
+	withScene(t, func(s *scene) {
+		s.cluster.removeValue("db")
+		s.must(t, "p")
+		s.crash()
+		looks := 0
+		s.process.fault = func(_ context.Context, r request) (error, error) {
+			if r.verb == "look" {
+				looks++
+			}
+			return nil, nil
+		}
+		for range 3 {
+			s.must(t, "p")
+		}
+		if looks != 1 {
+			t.Errorf("the API server was asked %d times, want once", looks)
+		}
+	})
+}
+
 // What an earlier leader told a pod that waits is not told again.
 func TestNewLeaderRepeatsNothing(t *testing.T) {
 	withScene(t, func(s *scene) {

@@ -20,10 +20,11 @@ import (
 )
 
 const (
-	stormSeeds   = 6
-	stormPods    = 70
-	stormSecrets = 4
-	stormLeaders = 10
+	stormSeeds   = 4
+	stormPods    = 160
+	stormWaves   = 4
+	stormSecrets = 3
+	stormLeaders = 20
 )
 
 // However often the operator crashes, and whatever the API server answers, every
@@ -50,10 +51,12 @@ type storm struct {
 	// mortal pods end at any time; others only once they are served.
 	mortal bool
 	asks   map[string][]string // by pod, the UserSecrets that it asks for
+	waves  []int               // in milliseconds: pods come many at once
 
-	mu     sync.Mutex
-	random *rand.Rand
-	calm   atomic.Bool
+	mu      sync.Mutex
+	random  *rand.Rand
+	calm    atomic.Bool
+	workers sync.WaitGroup // of all processes
 }
 
 func newStorm(t *testing.T, seed uint64, mortal bool) *storm {
@@ -65,7 +68,10 @@ func newStorm(t *testing.T, seed uint64, mortal bool) *storm {
 	}
 	for i := range stormPods {
 		s.random.Shuffle(len(names), func(a, b int) { names[a], names[b] = names[b], names[a] })
-		s.asks[fmt.Sprintf("p%02d", i)] = slices.Clone(names[:1+s.random.IntN(3)])
+		s.asks[fmt.Sprintf("p%02d", i)] = slices.Clone(names[:1+s.random.IntN(2)])
+	}
+	for range stormWaves {
+		s.waves = append(s.waves, s.random.IntN(stormLeaders*100))
 	}
 	return s
 }
@@ -89,7 +95,7 @@ func (s *storm) blow() {
 	}
 	others.Go(func() { s.edit(weather) })
 	for range stormLeaders - 1 {
-		s.lead(func() { s.pause(1500) })
+		s.lead(func() { s.pause(200) })
 	}
 	s.calm.Store(true)
 	close(weather)
@@ -99,13 +105,14 @@ func (s *storm) blow() {
 		life.Wait()
 		after(10 * time.Second) // the last pods that end
 	})
-	synctest.Wait()
+	s.workers.Wait()
 	s.check()
 }
 
 // live is the life of one pod: it comes, waits for its Secret, and may end.
 func (s *storm) live(name string) {
-	s.pause(8000)
+	after(time.Duration(s.waves[s.upTo(stormWaves)]) * time.Millisecond)
+	s.pause(10)
 	s.cluster.addPod(makePod(name, "name:"+strings.Join(withKeys(s.asks[name]), ",name:")))
 	if s.mortal && s.upTo(3) == 0 {
 		s.pause(200)
@@ -157,15 +164,11 @@ func (s *storm) lead(then func()) {
 			return s.fault(r)
 		}
 	}
-	var workers sync.WaitGroup
 	for pod := range s.asks {
-		workers.Go(func() { s.work(l, pod, crashed) })
+		s.workers.Go(func() { s.work(l, pod, crashed) })
 	}
 	then()
 	close(crashed)
-	if s.calm.Load() {
-		workers.Wait()
-	}
 }
 
 // work reconciles one pod again and again, as its events would.

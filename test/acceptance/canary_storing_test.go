@@ -2,6 +2,7 @@ package acceptance_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -89,7 +90,7 @@ func storeByPlugin(ctx context.Context, t *trail, alice *rig.Person, newest map[
 	newest["from-stdin"], newest["from-env"], newest["from-file"] = "typed", "exported", "in a file"
 	t.done(ctx, alice, t.canary("typed")+"\n", "usersecret", "create", "from-stdin", "--provider=custom", "--from-file=-")
 	Expect(t.plugin(ctx, alice, "EXPORTED="+t.canary("exported"), "create", "from-env", "--provider=custom", "--from-env=EXPORTED").Err()).NotTo(HaveOccurred())
-	Expect(os.WriteFile(file, []byte(t.canary("in a file")), 0o600)).To(Succeed())
+	Expect(os.WriteFile(file, []byte(t.keep("in a file", "é"+odd+rand.Text()+rand.Text())), 0o600)).To(Succeed())
 	t.done(ctx, alice, "", "usersecret", "create", "from-file", "--provider=custom", "--from-file", file)
 
 	By("the plugin offline, for somebody else to apply")

@@ -29,11 +29,13 @@ type trail struct {
 }
 
 // odd are characters that encoders escape, each in its own way.
-const odd = `"<&>\é`
+const odd = `"<&>\`
 
-// canary makes a value as users have them, with something odd in it.
+// canary makes a value as users have them, with something odd in it. It is ASCII
+// and long enough that masks show its end, and short enough that all of it would
+// fit where they stand.
 func (t *trail) canary(label string) string {
-	return t.keep(label, "sk-"+odd+rand.Text()+rand.Text())
+	return t.keep(label, "sk-"+odd+rand.Text())
 }
 
 // word makes a value that can stand where only letters and digits may.

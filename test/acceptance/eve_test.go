@@ -94,6 +94,14 @@ var _ = Describe("eve, an editor in alice's namespace", Ordered, ContinueOnFailu
 			byWebhook("validate")+ownersAndDelegates),
 		Entry("a finalizer, which would keep it when alice deletes it",
 			patch(`{"metadata":{"finalizers":["example.com/keep"]}}`), byWebhook("validate")+ownersAndDelegates),
+		Entry("a claim to its fields, by applying what is there", func(ctx context.Context) error {
+			return eve.Client.Patch(ctx, alice.copyFor(alice.Namespace, "openai"), applyPatch("UserSecret", "openai",
+				fmt.Sprintf(`"spec":{"encryptedValue":%q}`, alice.userSecret.Spec.EncryptedValue)), client.FieldOwner("eve"))
+		}, byWebhook("validate")+ownersAndDelegates),
+		Entry("whose its fields are", patch(`{"metadata":{"managedFields":[{}]}}`), byWebhook("validate")+ownersAndDelegates),
+		Entry("what was applied last, by which alice's next apply would switch it on",
+			patch(`{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"spec\":{\"active\":false}}"}}}`),
+			byWebhook("validate")+ownersAndDelegates),
 		Entry("its uses", func(ctx context.Context) error {
 			return eve.Client.Status().Patch(ctx, alice.copyFor(alice.Namespace, "openai"), mergePatch(`{"status":{"usage":{"count":0},"recentAccesses":null}}`))
 		}, byPolicy("status")+statusByOperator),
@@ -136,6 +144,21 @@ var _ = Describe("eve, an editor in alice's namespace", Ordered, ContinueOnFailu
 			return applyManifest(ctx, eve, sealed(ctx, "more"), "--server-side").Err()
 		}, byWebhook("validate")+ownersAndDelegates),
 	)
+
+	It("may label alice's UserSecret, as tools do, which changes nothing else of it", func(ctx SpecContext) {
+		for what, err := range map[string]error{
+			"patched": eve.Client.Patch(ctx, alice.copyFor(alice.Namespace, "openai"), mergePatch(`{"metadata":{"labels":{"team":"b"}}}`)),
+			"applied": eve.Client.Patch(ctx, alice.copyFor(alice.Namespace, "openai"), client.RawPatch(types.ApplyPatchType, fmt.Appendf(nil,
+				`{"apiVersion":%q,"kind":"UserSecret","metadata":{"name":"openai","annotations":{"example.com/note":"x"}}}`, v1alpha1.GroupVersion)), client.FieldOwner("eve")),
+		} {
+			Expect(err).NotTo(HaveOccurred(), what)
+		}
+		before := alice.userSecret.DeepCopy()
+		Expect(product.Client.Get(ctx, client.ObjectKeyFromObject(before), alice.userSecret)).To(Succeed())
+		Expect(alice.userSecret.Spec).To(Equal(before.Spec))
+		Expect(alice.userSecret.Status).To(Equal(before.Status))
+		Expect(alice.userSecret.Generation).To(Equal(before.Generation))
+	})
 
 	DescribeTable("receives no value that is sealed for alice: her SealingKey stays",
 		func(ctx SpecContext, try func(ctx context.Context, key *v1alpha1.SealingKey) error) {

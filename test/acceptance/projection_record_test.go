@@ -84,6 +84,9 @@ var _ = Describe("The record of uses", func() {
 			status := statusOf(ctx, us)
 			Expect(status.Usage.Count).To(BeEquivalentTo(want), us.Name)
 			Expect(status.RecentAccesses).To(HaveLen(v1alpha1.MaxRecentAccesses))
+			newest := status.RecentAccesses[0]
+			Expect(status.Usage.LastUsedBy).To(Equal(&v1alpha1.LastUse{Workflow: newest.Workflow, Node: newest.Node, Pod: newest.Pod}))
+			Expect(status.Usage.LastUsedAt.Time).To(Equal(newest.Time.Truncate(time.Second)))
 			uids := map[string]bool{}
 			for _, access := range status.RecentAccesses {
 				uids[access.PodUID] = true

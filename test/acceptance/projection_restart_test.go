@@ -8,7 +8,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"usersecrets.dev/operator/api/v1alpha1"
 )
@@ -122,19 +124,43 @@ var _ = Describe("A restart of the operator", Serial, func() {
 		Expect(eventsOf(ctx, waiting, "WaitingForSecret")()).To(HaveLen(1), "what was told is not told again")
 	})
 
+	It("counts each pod once that the last one recorded and did not serve", func(ctx SpecContext) {
+		alice := newUser(ctx, "alice")
+		openai := storeOpenAI(ctx, alice, "unserved")
+		other := storeCustom(ctx, alice, "other", "the other value")
+		quota := noSecrets(ctx, alice.Namespace)
+		pods := stepsOf(alice, "step", "openai, name:other", 25)
+		together(ctx, pods)
+		By("as many are recorded as the record holds, and none can be served")
+		for _, us := range []*v1alpha1.UserSecret{openai, other} {
+			Eventually(func() int { return countOf(ctx, us) }).Should(Equal(v1alpha1.MaxRecentAccesses))
+		}
+		Consistently(projectionsIn(ctx, alice.Namespace)).Should(BeEmpty())
+		Expect(countOf(ctx, openai)).To(Equal(v1alpha1.MaxRecentAccesses))
+
+		product.Operator.Kill()
+		Expect(product.Client.Delete(ctx, quota)).To(Succeed())
+		killed(ctx)
+		for _, pod := range pods {
+			gets(ctx, pod, values{"OPENAI_API_KEY": openAIKey("unserved"), "CUSTOM_SECRET": "the other value"})
+		}
+		Expect(countOf(ctx, openai)).To(Equal(len(pods)))
+		Expect(countOf(ctx, other)).To(Equal(len(pods)))
+	})
+
 	It("counts each pod once, wherever the last one was killed", func(ctx SpecContext) {
 		alice := newUser(ctx, "alice")
 		openai := storeOpenAI(ctx, alice, "killed")
 		other := storeCustom(ctx, alice, "other", "the other value")
 		var pods []*corev1.Pod
-		for round := range 4 {
+		for round := range 3 {
 			waiting := stepsOf(alice, fmt.Sprintf("round-%d", round), "openai, name:other", 30)
 			together(ctx, waiting)
 			pods = append(pods, waiting...)
-			By(fmt.Sprintf("round %d: killed between records and Secrets, after %d projections", round, 8*round))
+			By(fmt.Sprintf("round %d: killed amid it all, after %d projections", round, 10*round))
 			Eventually(func() bool {
 				recorded := max(countOf(ctx, openai), countOf(ctx, other))
-				return recorded > 30*round && len(uidsOf(ctx, waiting)) >= 8*round
+				return recorded > 30*round && len(uidsOf(ctx, waiting)) >= 10*round
 			}).WithPolling(time.Millisecond).Should(BeTrue())
 			product.Operator.Kill()
 			before := uidsOf(ctx, pods)
@@ -152,3 +178,17 @@ var _ = Describe("A restart of the operator", Serial, func() {
 		}
 	})
 })
+
+// noSecrets keeps everybody from creating Secrets in a namespace.
+func noSecrets(ctx context.Context, namespace string) *corev1.ResourceQuota {
+	GinkgoHelper()
+	none := corev1.ResourceList{corev1.ResourceSecrets: resource.MustParse("0")}
+	quota := &corev1.ResourceQuota{Spec: corev1.ResourceQuotaSpec{Hard: none}}
+	quota.Namespace, quota.Name = namespace, "no-secrets"
+	Expect(product.Client.Create(ctx, quota)).To(Succeed())
+	probe := &corev1.Secret{}
+	probe.Namespace, probe.Name = namespace, "probe"
+	Eventually(func() error { return product.Client.Create(ctx, probe.DeepCopy(), client.DryRunAll) }).
+		Should(MatchError(ContainSubstring("exceeded quota")))
+	return quota
+}
