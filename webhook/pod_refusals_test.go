@@ -40,10 +40,10 @@ func TestInjectRefuses(t *testing.T) {
 			want: openaiIs + `UserSecret is inactive: "openai"; its owner sets spec.active to true again`},
 		"expired": {pod: makePod("openai"), secrets: func(c *cluster) []userSecret { return []userSecret{fresh(c).expires(0)} },
 			want: openaiIs + `UserSecret has expired: "openai" at 2026-03-01T12:00:00Z; its owner stores a new value with a later expiresAt`},
-		"ambiguous": {pod: makePod("custom"), secrets: func(c *cluster) []userSecret {
+		"ambiguous": {pod: makePod("custom"), secrets: func(*cluster) []userSecret {
 			return []userSecret{makeSecret("a").of("custom", v1alpha1.TypeCustom), makeSecret("b").of("custom", v1alpha1.TypeCustom)}
 		}, want: "annotation usersecrets.dev/inject, custom: several UserSecrets match: ask for one by name, as in name:a or name:b"},
-		"not sealed": {pod: makePod("openai"), secrets: func(c *cluster) []userSecret { return []userSecret{openai.sealed(canary)} },
+		"not sealed": {pod: makePod("openai"), secrets: func(*cluster) []userSecret { return []userSecret{openai.sealed(canary)} },
 			want: `UserSecret "openai": this is no sealed value: it does not start with "us1."; seal the value with "kubectl usersecret seal"`},
 		"NUL as a variable": {pod: makePod("openai", "inject-as", "env"), secrets: func(c *cluster) []userSecret {
 			return []userSecret{openai.sealed(c.seal("openai", canary+"\x00"))}

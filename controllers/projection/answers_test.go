@@ -158,7 +158,7 @@ func TestLostAnswerOfUpdate(t *testing.T) {
 				s.must(t, "p")
 				two(s.cluster)
 				s.once("update", tc.before, tc.after)
-				s.fails()
+				_ = s.fails()
 				tc.meanwhile(s.cluster)
 				s.must(t, "p")
 				s.holds(tc.wantData)
@@ -183,7 +183,7 @@ func TestProjectionWasDeleted(t *testing.T) {
 				s.must(t, "p")
 				s.cluster.do(func() { replace(s.cluster) })
 				changes("db", func(us *v1alpha1.UserSecret) { us.Spec.EncryptedValue = sealed("db", "two") })(s.cluster)
-				s.fails()
+				_ = s.fails()
 				s.must(t, "p")
 				s.counts(1)
 				if name == "gone" {
@@ -207,7 +207,7 @@ func TestLostAnswerOfDelete(t *testing.T) {
 					if s.once("delete", errBusy, nil); lost {
 						s.once("delete", nil, errBusy)
 					}
-					s.fails()
+					_ = s.fails()
 					s.must(t, "p")
 					if s.cluster.secret("usersecret-p") != nil {
 						t.Error("the projection is still there")
@@ -244,7 +244,7 @@ func TestDeleteConflicts(t *testing.T) {
 func TestNothingIsServedUnrecorded(t *testing.T) {
 	withScene(t, func(s *scene) {
 		s.once("record", errBusy, nil)
-		s.fails()
+		_ = s.fails()
 		s.holds(nil)
 		s.must(t, "p")
 		s.holds(one)
@@ -294,7 +294,7 @@ func TestRefusedForLong(t *testing.T) {
 			return nil, nil
 		}
 		for range 5 {
-			s.fails()
+			_ = s.fails()
 			after(time.Hour)
 		}
 		s.counts(1)
@@ -326,7 +326,7 @@ func TestNamespaceIsGoing(t *testing.T) {
 func TestAccessIsTold(t *testing.T) {
 	withScene(t, func(s *scene) {
 		s.once("record", nil, errBusy)
-		s.fails()
+		_ = s.fails()
 		s.must(t, "p")
 		for _, on := range []bool{false, true, false} {
 			switches("db", on)(s.cluster)

@@ -88,7 +88,7 @@ func TestBoundsHoldInTrouble(t *testing.T) {
 		t.Run(object, func(t *testing.T) {
 			withScene(t, func(s *scene) {
 				s.process.fault = trouble(object)
-				s.fails()
+				_ = s.fails()
 				s.writes()
 				if lines := s.events.take(); lines != nil {
 					t.Errorf("Events %q, want none: this is not the pod's to mend", lines)

@@ -76,7 +76,7 @@ func (r *Reconciler) sayRefreshed(s *scope, p plan, version string) {
 // an earlier leader told is not told again.
 func (r *Reconciler) sayWaiting(s *scope, why string) {
 	changed, first := r.known.tell(s.podName(), why)
-	if changed && !(first && r.inherit.earlier(s.pod.UID)) {
+	if changed && (!first || !r.inherit.earlier(s.pod.UID)) {
 		r.Events.Eventf(s.pod, nil, corev1.EventTypeWarning, reasonWaiting, action("Await", why), "%s", why)
 	}
 }

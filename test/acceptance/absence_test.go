@@ -77,24 +77,24 @@ func operatorWritesForeign(ctx context.Context, namespace string) error {
 // one spec.
 func ignoreWebhooks(ctx context.Context) {
 	GinkgoHelper()
-	policy := func(ctx context.Context, policy admissionregistrationv1.FailurePolicyType) {
-		GinkgoHelper()
-		mutating := &admissionregistrationv1.MutatingWebhookConfiguration{}
-		Expect(product.Client.Get(ctx, types.NamespacedName{Name: v1alpha1.OperatorName}, mutating)).To(Succeed())
-		for i := range mutating.Webhooks {
-			mutating.Webhooks[i].FailurePolicy = &policy
-		}
-		Expect(product.Client.Update(ctx, mutating)).To(Succeed())
-		validating := &admissionregistrationv1.ValidatingWebhookConfiguration{}
-		Expect(product.Client.Get(ctx, types.NamespacedName{Name: v1alpha1.OperatorName}, validating)).To(Succeed())
-		for i := range validating.Webhooks {
-			if validating.Webhooks[i].Name != "delete.usersecrets.dev" { // ignored as it ships
-				validating.Webhooks[i].FailurePolicy = &policy
-			}
-		}
-		Expect(product.Client.Update(ctx, validating)).To(Succeed())
-		Expect(product.AwaitAdmission(ctx)).To(Succeed())
+	ignore := admissionregistrationv1.Ignore
+	mutating, validating := &admissionregistrationv1.MutatingWebhookConfiguration{}, &admissionregistrationv1.ValidatingWebhookConfiguration{}
+	for _, configuration := range []client.Object{mutating, validating} {
+		Expect(product.Client.Get(ctx, types.NamespacedName{Name: v1alpha1.OperatorName}, configuration)).To(Succeed())
+		was := configuration.DeepCopyObject().(client.Object)
+		DeferCleanup(func(ctx SpecContext) {
+			was.SetResourceVersion(configuration.GetResourceVersion())
+			Expect(product.Client.Update(ctx, was)).To(Succeed())
+			Expect(product.AwaitAdmission(ctx)).To(Succeed())
+		})
 	}
-	policy(ctx, admissionregistrationv1.Ignore)
-	DeferCleanup(func(ctx SpecContext) { policy(ctx, admissionregistrationv1.Fail) })
+	for i := range mutating.Webhooks {
+		mutating.Webhooks[i].FailurePolicy = &ignore
+	}
+	for i := range validating.Webhooks {
+		validating.Webhooks[i].FailurePolicy = &ignore
+	}
+	Expect(product.Client.Update(ctx, mutating)).To(Succeed())
+	Expect(product.Client.Update(ctx, validating)).To(Succeed())
+	Expect(product.AwaitAdmission(ctx)).To(Succeed())
 }

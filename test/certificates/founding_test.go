@@ -139,7 +139,7 @@ var _ = Describe("The first CA", func() {
 
 	It("fails with the API server's reason where it may not be made", func(ctx context.Context) {
 		r := newReplica(now)
-		r.before = func(ctx context.Context, verb string, object client.Object) error {
+		r.before = func(_ context.Context, verb string, object client.Object) error {
 			if verb == "create" {
 				return errForbidden(object)
 			}

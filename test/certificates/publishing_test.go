@@ -81,7 +81,7 @@ var _ = Describe("The bundle", func() {
 			}
 		}
 		Expect(ours).To(HaveLen(1))
-		Expect(string(ours[0].FieldsV1.Raw)).To(MatchJSON(`{"f:webhooks":{
+		Expect(ours[0].FieldsV1.GetRawString()).To(MatchJSON(`{"f:webhooks":{
 			"k:{\"name\":\"first.usersecrets.dev\"}":{"f:clientConfig":{"f:caBundle":{}}},
 			"k:{\"name\":\"second.usersecrets.dev\"}":{"f:clientConfig":{"f:caBundle":{}}}}}`))
 		Expect(m.Webhooks).To(HaveLen(2))

@@ -40,7 +40,7 @@ func markedRules() (cluster, inNamespace []rbacv1.PolicyRule) {
 	Expect(err).NotTo(HaveOccurred())
 	file, err := os.Open(filepath.Join(root, "internal", "certificates", "controller.go"))
 	Expect(err).NotTo(HaveOccurred())
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	for lines := bufio.NewScanner(file); lines.Scan(); {
 		marker, found := strings.CutPrefix(lines.Text(), "// +kubebuilder:rbac:")
 		if !found {

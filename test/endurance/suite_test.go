@@ -74,9 +74,9 @@ func stopRig(product *rig.Rig) {
 
 // seeded is the run's source of chance; n keeps several apart.
 func seeded(n uint64) *rand.Rand {
-	seed := uint64(GinkgoRandomSeed()) //nolint:gosec // G115: a seed
+	seed := uint64(GinkgoRandomSeed())
 	AddReportEntry("seed", seed)
-	return rand.New(rand.NewPCG(seed, n)) //nolint:gosec // G404: a test's dice
+	return rand.New(rand.NewPCG(seed, n))
 }
 
 // onboard makes users with so many UserSecrets each, all of which allow several

@@ -153,7 +153,7 @@ func IsWrite(r *http.Request) bool {
 // spared: losing it ends the process, which is another test.
 func RandomFaults(seed uint64, oneIn int) func(*http.Request) Fault {
 	var mu sync.Mutex
-	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // G404: a test's dice, not a secret
+	random := rand.New(rand.NewPCG(seed, seed))
 	roll := func() int {
 		mu.Lock()
 		defer mu.Unlock()
