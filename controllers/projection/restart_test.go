@@ -37,7 +37,7 @@ func TestNewLeader(t *testing.T) {
 		wantWrites []string
 	}{
 		"served":             {func(s *scene) { s.must(s.t, "p") }, nil, one, nil},
-		"recorded":           {func(s *scene) { s.once("create", errBusy, nil); s.fails() }, nil, one, []string{"create Secret/usersecret-p"}},
+		"recorded":           {func(s *scene) { s.once("create", errBusy, nil); _ = s.fails() }, nil, one, []string{"create Secret/usersecret-p"}},
 		"neither":            {func(*scene) {}, nil, one, issues},
 		"served, new value":  {func(s *scene) { s.must(s.t, "p") }, changes("db", func(us *v1alpha1.UserSecret) { us.Spec.EncryptedValue = sealed("db", "two") }), map[string]string{"DB": "two"}, refreshes},
 		"served, turned off": {func(s *scene) { s.must(s.t, "p") }, switches("db", false), map[string]string{}, refreshes},
