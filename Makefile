@@ -81,9 +81,10 @@ fuzz: ## Run every fuzzer for FUZZTIME (default 30s) each.
 	@hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Run the benchmarks and print the machine that they ran on.
+bench: ## Measure the product beside its floors, and print the machine.
 	@hack/machine.sh
 	go test -run '^$$' -bench . -benchmem ./internal/envelope ./internal/keyring
+	@assets="$(ASSETS)"; KUBEBUILDER_ASSETS="$$assets" go run ./hack/bench
 
 .PHONY: clean
 clean: ## Remove what was built, but for the control plane.

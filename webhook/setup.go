@@ -8,7 +8,9 @@
 package webhook
 
 import (
+	"context"
 	"net/http"
+	"time"
 
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -60,6 +62,20 @@ func Register(registry Registry, o Options) {
 		PathDeleteUserSecret:   &remover{vault: v},
 		PathInjectPod:          &injector{vault: v, limits: o.Limits},
 	} {
-		registry.Register(path, &admission.Webhook{Handler: handler})
+		registry.Register(path, &admission.Webhook{Handler: finishing{handler}})
 	}
+}
+
+// finishing lets an answer that is under way be finished when the process is
+// told to stop: cut short, it would refuse a request for no reason of its own.
+type finishing struct{ admission.Handler }
+
+// answerTime bounds one answer; the webhook configurations give up after 10 s.
+const answerTime = 10 * time.Second
+
+// Handle implements admission.Handler.
+func (f finishing) Handle(ctx context.Context, req admission.Request) admission.Response {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	defer cancel()
+	return f.Handler.Handle(ctx, req)
 }

@@ -68,10 +68,17 @@ var _ = AfterSuite(func() {
 	if product == nil {
 		return
 	}
-	if CurrentSpecReport().Failed() && product.Operator != nil {
-		GinkgoWriter.Println(product.Operator.Log())
-	}
 	Expect(product.Stop()).To(Succeed())
+})
+
+// What went wrong is mostly told by the operator, or by its not being there.
+var _ = AfterEach(func() {
+	if !CurrentSpecReport().Failed() || product == nil || product.Operator == nil {
+		return
+	}
+	const most = 16 << 10
+	log := product.Operator.Log()
+	GinkgoWriter.Printf("The operator runs: %t. The end of its log:\n%s\n", product.Operator.Running(), log[max(0, len(log)-most):])
 })
 
 // newUser onboards a user with a namespace of the same, unique name.

@@ -53,7 +53,7 @@ func leaderOf(ctx context.Context, product *rig.Rig) int {
 	leader := -1
 	Eventually(func(g Gomega) {
 		leader = -1
-		for i := range 2 {
+		for i := range product.Replicas() {
 			if product.Replica(i).Process == nil {
 				continue
 			}

@@ -46,6 +46,9 @@ func (r *Rig) webhookAddress() string {
 	return loopback(r.replicas[0].webhookPort)
 }
 
+// Replicas is how many there are, running or not.
+func (r *Rig) Replicas() int { return len(r.replicas) }
+
 // Replica is the i-th replica, from 0.
 func (r *Rig) Replica(i int) *Replica { return r.replicas[i] }
 
