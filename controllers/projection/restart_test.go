@@ -173,7 +173,7 @@ func TestNewLeaderFinishesARefresh(t *testing.T) {
 		us.UID = "uid-db-again"
 		s.cluster.addValue(us)
 		s.once("update", errBusy, nil)
-		s.fails() // recorded, and not served
+		_ = s.fails() // recorded, and not served
 
 		s.crash()
 		s.must(t, "nobody")
@@ -197,7 +197,7 @@ func TestOpenUntilTheLookIsOver(t *testing.T) {
 		us.UID = "uid-db-again"
 		s.cluster.addValue(us)
 		s.once("update", errBusy, nil)
-		s.fails() // recorded, and not served
+		_ = s.fails() // recorded, and not served
 
 		s.crash()
 		s.must(t, "nobody")
