@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -69,12 +70,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, us *v1alpha1.UserSecret) (ct
 	}
 	before := us.Status.DeepCopy()
 	after := report(s)
-	if err := r.applyStatus(ctx, us, before, after); err != nil {
+	err := r.applyStatus(ctx, us, before, after)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: staleRetry}, nil
+	}
+	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("applying status: %w", err)
 	}
 	r.announce(us, before, after)
 	return ctrl.Result{RequeueAfter: untilNext(us.Spec.ExpiresAt, s.now)}, nil
 }
+
+// staleRetry is when to look again where the cache was behind the API server: by
+// then it has caught up.
+const staleRetry = 100 * time.Millisecond
 
 // Warnings are given this long before expiry.
 var warnings = []time.Duration{7 * 24 * time.Hour, 24 * time.Hour}

@@ -97,7 +97,9 @@ func readyCondition(s *scope) metav1.Condition {
 }
 
 // applyStatus writes the controller's own part by server-side apply, and
-// nothing where nothing changed.
+// nothing where nothing changed. The error is a conflict where the UserSecret is
+// not what was observed any more: what was written meanwhile may be the same, and
+// is announced only once.
 func (r *Reconciler) applyStatus(ctx context.Context, us *v1alpha1.UserSecret, before, after *v1alpha1.UserSecretStatus) error {
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
@@ -126,6 +128,7 @@ func (r *Reconciler) applyStatus(ctx context.Context, us *v1alpha1.UserSecret, b
 	// With the UID, a UserSecret that was deleted meanwhile is not met by its
 	// namesake's status.
 	patch.SetUID(us.UID)
+	patch.SetResourceVersion(us.ResourceVersion)
 	err = r.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(patch), client.FieldOwner(FieldManager), client.ForceOwnership)
 	return client.IgnoreNotFound(err)
 }

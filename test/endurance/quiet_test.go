@@ -6,6 +6,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"usersecrets.dev/operator/api/v1alpha1"
 	"usersecrets.dev/operator/test/rig"
@@ -16,8 +18,10 @@ var _ = Describe("An operator with nothing to do", Ordered, func() {
 		users   = 10
 		secrets = 50
 		pods    = 50
-		// settled is how long no write must come before the silence counts.
-		settled = 5 * time.Second
+		// settled is how long no write must come before the silence counts:
+		// client-go writes an Event that did not get through again after 10 s to
+		// 12.5 s.
+		settled = 15 * time.Second
 		silence = 60 * time.Second
 	)
 	var product *rig.Rig
@@ -42,6 +46,20 @@ var _ = Describe("An operator with nothing to do", Ordered, func() {
 	AfterAll(func() { stopRig(product) })
 
 	quiet := func() ([]string, error) { return writesSince(product, time.Now().Add(-settled)) }
+
+	It("announced every value once", func(ctx SpecContext) {
+		var all eventsv1.EventList
+		Expect(product.Client.List(ctx, &all)).To(Succeed())
+		times := map[types.UID]int{}
+		for i := range all.Items {
+			if event := &all.Items[i]; event.Reason == "ValueStored" {
+				Expect(event.Series).To(BeNil(), event.Regarding.Name)
+				times[event.Regarding.UID]++
+			}
+		}
+		Expect(times).To(HaveLen(users * secrets))
+		Expect(times).To(HaveEach(1))
+	})
 
 	It("writes nothing but its Lease", func() {
 		Eventually(quiet).Should(BeEmpty())
