@@ -99,13 +99,15 @@ func (w World) pick(candidates []*v1alpha1.UserSecret, entry *v1alpha1.ProviderT
 	}
 }
 
+// nameList is the first few names in the order of the alphabet.
 func nameList(secrets []*v1alpha1.UserSecret) string {
 	const shown = 3
-	names := make([]string, 0, shown)
-	for _, us := range secrets[:min(shown, len(secrets))] {
+	names := make([]string, 0, len(secrets))
+	for _, us := range secrets {
 		names = append(names, "name:"+us.Name)
 	}
-	return strings.Join(names, " or ")
+	slices.Sort(names)
+	return strings.Join(names[:min(shown, len(names))], " or ")
 }
 
 func (w World) byName(item inject.Item) Choice {

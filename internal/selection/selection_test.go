@@ -64,7 +64,7 @@ func TestChoose(t *testing.T) {
 		"the oldest is deleted":        {secrets: []userSecret{makeSecret("a").deleted().aged(2 * time.Hour), makeSecret("b")}, item: byProvider, want: outcome{Key: "OPENAI_API_KEY", UserSecret: "b"}},
 		"one of a type that has many":  {secrets: []userSecret{custom("a")}, item: inject.Item{Provider: "custom"}, want: outcome{Key: customSecret, UserSecret: "a"}},
 		"ambiguous":                    {secrets: []userSecret{custom("b"), custom("a")}, item: inject.Item{Provider: "custom"}, want: outcome{Key: customSecret, Error: askByName + "name:a or name:b"}, wantErr: selection.ErrAmbiguous},
-		"ambiguous, five":              {secrets: []userSecret{custom("a"), custom("b"), custom("c"), custom("d"), custom("e")}, item: inject.Item{Provider: "custom"}, want: outcome{Key: customSecret, Error: askByName + "name:a or name:b or name:c"}, wantErr: selection.ErrAmbiguous},
+		"ambiguous, five":              {secrets: []userSecret{custom("a"), custom("b"), custom("c"), custom("d"), custom("e").aged(48 * time.Hour)}, item: inject.Item{Provider: "custom"}, want: outcome{Key: customSecret, Error: askByName + "name:a or name:b or name:c"}, wantErr: selection.ErrAmbiguous},
 		"many, and one that is usable": {secrets: []userSecret{custom("a").active(false), custom("b"), custom("c").expires(0)}, item: inject.Item{Provider: "custom"}, want: outcome{Key: customSecret, UserSecret: "b"}},
 
 		"by name":                                {secrets: []userSecret{makeSecret("b").aged(2 * time.Hour), makeSecret("a")}, item: byName, want: outcome{Key: "OPENAI_API_KEY", UserSecret: "a"}},
