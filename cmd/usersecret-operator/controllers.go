@@ -13,12 +13,16 @@ import (
 	"usersecrets.dev/operator/controllers/usersecret"
 )
 
-func (p *parts) setupControllers(context.Context) error {
+func (p *parts) setupControllers(ctx context.Context) error {
 	core, err := corev1client.NewForConfig(p.manager.GetConfig())
 	if err != nil {
 		return fmt.Errorf("preparing to look at projections: %w", err)
 	}
-	cached, recorder := p.manager.GetClient(), p.manager.GetEventRecorder("usersecret-operator")
+	recorder, err := newRecorder(context.WithoutCancel(ctx), p.manager.GetConfig())
+	if err != nil {
+		return err
+	}
+	cached := p.manager.GetClient()
 	setups := []interface {
 		SetupWithManager(mgr manager.Manager) error
 	}{

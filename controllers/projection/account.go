@@ -34,6 +34,7 @@ func (e *entry) pod() types.UID { return types.UID(e.access.PodUID) }
 type account struct {
 	status    usageStatus
 	unsettled func(pod types.UID) bool
+	writes    turns
 
 	mu      sync.Mutex
 	waiting []*entry
@@ -46,8 +47,8 @@ type account struct {
 	book   book
 }
 
-func newAccount(c client.Client, of subject, unsettled func(pod types.UID) bool) *account {
-	return &account{status: usageStatus{client: c, of: of}, unsettled: unsettled, book: book{marks: map[types.UID]*mark{}}}
+func newAccount(c client.Client, of subject, unsettled func(pod types.UID) bool, writes turns) *account {
+	return &account{status: usageStatus{client: c, of: of}, unsettled: unsettled, writes: writes, book: book{marks: map[types.UID]*mark{}}}
 }
 
 func (a *account) enqueue(e *entry) {
@@ -72,23 +73,28 @@ func (a *account) start() {
 func (a *account) drain() {
 	conflicts := 0
 	for a.busy() {
-		if err := a.load(); err != nil {
-			a.refuseAll(err)
-			continue
-		}
-		group := a.take()
-		err := a.write(group)
-		switch {
-		case err == nil:
-			conflicts = 0
-		case apierrors.IsConflict(err) && conflicts+1 < maxConflicts:
-			conflicts++
-			a.putBack(group)
-		default:
-			conflicts = 0
-			refuse(group, err)
-		}
+		end := a.writes.begin()
+		conflicts = a.turn(conflicts)
+		end()
 	}
+}
+
+// turn writes one group, and returns how many conflicts there were in a row.
+func (a *account) turn(conflicts int) int {
+	if err := a.load(); err != nil {
+		a.refuseAll(err)
+		return 0
+	}
+	group := a.take()
+	err := a.write(group)
+	if apierrors.IsConflict(err) && conflicts+1 < maxConflicts {
+		a.putBack(group)
+		return conflicts + 1
+	}
+	if err != nil {
+		refuse(group, err)
+	}
+	return 0
 }
 
 // busy says whether there is something to write, and ends the writing where

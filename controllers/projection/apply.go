@@ -44,11 +44,14 @@ func (r *Reconciler) carryOut(ctx context.Context, s *scope, p plan) error {
 
 // issue records the uses and then creates the Secret.
 func (r *Reconciler) issue(ctx context.Context, s *scope, p plan) error {
-	if gone, err := r.recordUses(ctx, s, p); err != nil || gone {
+	fresh, gone, err := r.recordUses(ctx, s, p)
+	if err != nil || gone {
+		r.sayUsed(s, fresh)
 		return err
 	}
 	secret := newSecret(s, p)
-	err := r.Client.Create(ctx, secret)
+	err = r.create(ctx, secret)
+	r.sayUsed(s, fresh)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return nil
 	}
@@ -67,11 +70,16 @@ func (r *Reconciler) issue(ctx context.Context, s *scope, p plan) error {
 	return nil
 }
 
+func (r *Reconciler) create(ctx context.Context, secret *corev1.Secret) error {
+	defer r.secrets.begin()()
+	return r.Client.Create(ctx, secret)
+}
+
 // recordUses records one use a UserSecret, one after the other in the order of
 // their UIDs: pods that share several never wait for each other in a circle.
-// gone says that a UserSecret is no longer there; its deletion is an event that
-// brings the pod back.
-func (r *Reconciler) recordUses(ctx context.Context, s *scope, p plan) (gone bool, err error) {
+// fresh are those that no Event speaks of yet. gone says that a UserSecret is no
+// longer there; its deletion is an event that brings the pod back.
+func (r *Reconciler) recordUses(ctx context.Context, s *scope, p plan) (fresh []part, gone bool, err error) {
 	uses := slices.SortedFunc(slices.Values(p.uses), func(a, b part) int {
 		return strings.Compare(string(a.choice.UserSecret.UID), string(b.choice.UserSecret.UID))
 	})
@@ -80,16 +88,17 @@ func (r *Reconciler) recordUses(ctx context.Context, s *scope, p plan) (gone boo
 		of := subject{name: client.ObjectKeyFromObject(us), uid: us.UID}
 		first, err := r.ledger.record(ctx, of, s.access())
 		if errors.Is(err, errUserSecretGone) {
-			return true, nil
+			return fresh, true, nil
 		}
 		if err != nil {
-			return false, err
+			return fresh, false, err
 		}
 		if first {
-			r.sayUsed(s, use)
+			r.logUse(s, use)
+			fresh = append(fresh, use)
 		}
 	}
-	return false, nil
+	return fresh, false, nil
 }
 
 func (s *scope) access() v1alpha1.Access {
@@ -109,10 +118,13 @@ func (s *scope) actor() string {
 // refresh changes the data of a Secret that is there. It is looked at first,
 // since not all that it holds need be at hand now.
 func (r *Reconciler) refresh(ctx context.Context, s *scope, p plan) error {
-	if gone, err := r.recordUses(ctx, s, p); err != nil || gone {
+	fresh, gone, err := r.recordUses(ctx, s, p)
+	if err != nil || gone {
+		r.sayUsed(s, fresh)
 		return err
 	}
 	secret, err := r.rewrite(ctx, s, p)
+	r.sayUsed(s, fresh)
 	if err != nil {
 		// It may be changed all the same, or not be there any more. The next
 		// look asks, and issues another for a pod that lives.
@@ -137,6 +149,7 @@ func (r *Reconciler) rewrite(ctx context.Context, s *scope, p plan) (*corev1.Sec
 		return nil, errReplaced
 	}
 	p.carry(s, secret)
+	defer r.secrets.begin()()
 	return secret, r.Client.Update(ctx, secret)
 }
 

@@ -30,9 +30,17 @@ import (
 // FieldManager owns the usage part of a UserSecret's status.
 const FieldManager = "usersecret-operator/projection"
 
-// Workers wait for status writes, which are committed in groups: many at once
-// cost little and make the groups larger.
-const workers = 64
+const (
+	// workers are how many pods are worked on at once. Most of them wait for a
+	// status write: the more wait, the larger the groups that share one, which
+	// costs the API server several times what a Secret does.
+	workers = 512
+	// secretRequests bounds the requests about projections under way, and
+	// statusWrites the writes of usage: what is beyond would only wait in the API
+	// server, and take from each other there.
+	secretRequests = 32
+	statusWrites   = 4
+)
 
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
@@ -67,13 +75,14 @@ type Reconciler struct {
 	Config
 
 	ledger  *ledger
+	secrets turns
 	known   memories
 	inherit inheritance
 }
 
 // New returns a Reconciler that has issued nothing yet.
 func New(cfg Config) *Reconciler {
-	r := &Reconciler{Config: cfg}
+	r := &Reconciler{Config: cfg, secrets: make(turns, secretRequests)}
 	r.ledger = newLedger(cfg.Client, r.inherit.open)
 	return r
 }

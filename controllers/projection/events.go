@@ -37,15 +37,23 @@ func (r *Reconciler) sayIssued(s *scope, p plan) {
 	r.Events.Eventf(s.pod, nil, corev1.EventTypeNormal, reasonIssued, actionProject, "Issued Secret %s with %s", s.projection(), p.keys())
 }
 
-// sayUsed tells of a use that stands in the record, before it is served: at
-// least once, also where the process that recorded it crashed or lost the answer.
-func (r *Reconciler) sayUsed(s *scope, use part) {
+// logUse writes a use that stands in the status to the access log, before it is
+// served: at least once, also where the process that recorded it crashed or lost
+// the answer.
+func (r *Reconciler) logUse(s *scope, use part) {
 	us := use.choice.UserSecret
-	r.Events.Eventf(us, s.pod, corev1.EventTypeNormal, reasonUsed, actionProject,
-		"Used by pod %s, workflow %q, node %q, created by %s", s.pod.Name, s.request.Workflow, s.request.Node, s.actor())
 	record := r.record(s, source{Name: us.Name, UID: us.UID}, audit.Use)
 	record.KeyID = string(use.keyID)
 	r.Audit.Write(record)
+}
+
+// sayUsed tells of uses that stand in the record. An Event costs the API server
+// as much as the Secret that a pod waits for, and so comes after it.
+func (r *Reconciler) sayUsed(s *scope, uses []part) {
+	for _, use := range uses {
+		r.Events.Eventf(use.choice.UserSecret, s.pod, corev1.EventTypeNormal, reasonUsed, actionProject,
+			"Used by pod %s, workflow %q, node %q, created by %s", s.pod.Name, s.request.Workflow, s.request.Node, s.actor())
+	}
 }
 
 // sayRefreshed tells what a Secret got and lost; version is what it has since.

@@ -27,6 +27,8 @@ type ledger struct {
 	// unsettled says of a pod that an earlier leader may have recorded its uses
 	// without issuing its Secret.
 	unsettled func(pod types.UID) bool
+	// writes are shared by all accounts, so that uses gather while others write.
+	writes turns
 
 	// mu comes before the accounts' own.
 	mu       sync.Mutex
@@ -34,7 +36,7 @@ type ledger struct {
 }
 
 func newLedger(c client.Client, unsettled func(types.UID) bool) *ledger {
-	return &ledger{client: c, unsettled: unsettled, accounts: map[types.UID]*account{}}
+	return &ledger{client: c, unsettled: unsettled, writes: make(turns, statusWrites), accounts: map[types.UID]*account{}}
 }
 
 // record returns once the use stands in the UserSecret's status. Asked again for
@@ -64,7 +66,7 @@ func (l *ledger) enqueue(of subject, e *entry) *account {
 		if len(l.accounts) >= maxIdleAccounts {
 			l.sweep()
 		}
-		a = newAccount(l.client, of, l.unsettled)
+		a = newAccount(l.client, of, l.unsettled, l.writes)
 		l.accounts[of.uid] = a
 	}
 	a.enqueue(e)

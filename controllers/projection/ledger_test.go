@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -163,6 +164,46 @@ func TestUsesAreWrittenInGroups(t *testing.T) {
 		}
 		if got := len(k.cluster.groups); got > pods/5 {
 			t.Errorf("%d writes for %d pods: %v", got, pods, k.cluster.groups)
+		}
+	})
+}
+
+// The writes of all UserSecrets take turns: the uses of each that come meanwhile
+// go into one.
+func TestWritesTakeTurns(t *testing.T) {
+	const secrets, pods = 20, 10
+	withLedger(t, func(k *clerk) {
+		var underWay, most atomic.Int32
+		k.process.fault = func(_ context.Context, r request) (error, error) {
+			if r.verb == "record" {
+				most.Store(max(most.Load(), underWay.Add(1)))
+				after(5 * time.Millisecond)
+				underWay.Add(-1)
+			}
+			return nil, nil
+		}
+		var wg sync.WaitGroup
+		for i := range pods {
+			for s := range secrets {
+				name := fmt.Sprintf("s%d", s)
+				if i == 0 {
+					k.cluster.addValue(makeValue(name, "one"))
+				}
+				of := subject{name: inNamespace(name), uid: types.UID("uid-" + name)}
+				wg.Go(func() {
+					if a := <-k.askOf(k.t.Context(), of, fmt.Sprintf("p%d-%d", s, i)); a.err != nil {
+						t.Errorf("recording: %v", a.err)
+					}
+				})
+			}
+			after(time.Millisecond)
+		}
+		wg.Wait()
+		if got := most.Load(); got != statusWrites {
+			t.Errorf("%d writes were under way at once, want %d", got, statusWrites)
+		}
+		if got := len(k.cluster.groups); got > 2*secrets {
+			t.Errorf("%d writes for %d pods of each of %d UserSecrets, want at most two of each", got, pods, secrets)
 		}
 	})
 }

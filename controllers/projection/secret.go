@@ -44,7 +44,9 @@ func (r *Reconciler) deleteSecret(ctx context.Context, old *issued) error {
 	if old.gone {
 		return nil
 	}
+	end := r.secrets.begin()
 	err := r.Client.Delete(ctx, emptySecret(old.namespace, old.name), client.Preconditions{UID: &old.uid})
+	end()
 	if apierrors.IsConflict(err) {
 		// Its name belongs to another Secret by now, or somebody wrote it at the
 		// same moment: the API server gives both the same name.
@@ -64,6 +66,7 @@ func (r *Reconciler) lookAt(ctx context.Context, namespace, name string) (*corev
 	if !strings.HasPrefix(name, v1alpha1.ProjectionNamePrefix) {
 		return nil, nil
 	}
+	defer r.secrets.begin()()
 	secret, err := r.Look(ctx, types.NamespacedName{Namespace: namespace, Name: name})
 	if apierrors.IsNotFound(err) {
 		return nil, nil

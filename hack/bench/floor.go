@@ -21,7 +21,8 @@ import (
 	"usersecrets.dev/operator/test/rig"
 )
 
-// floorWorkers is as many as the operator has for pods.
+// floorWorkers are more than the API server serves at once: beyond, they only
+// wait there.
 const floorWorkers = 64
 
 // floor is the least that a client can do: it watches pods and creates a Secret
