@@ -18,6 +18,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # Evaluated only where a recipe uses it: builds the control plane once.
 ASSETS = $(shell hack/controlplane/build.sh)
 FUZZTIME ?= 30s
+# Flags of hack/bench: -only, -quick, -profiles DIR, -markdown PAGE.
+BENCHFLAGS ?=
+# The seed of `make endurance`; without one it is random, and printed.
+SEED ?=
 
 ##@ General
 
@@ -68,6 +72,12 @@ test: ## Run all tests against a real kube-apiserver and etcd.
 	go test -p 2 -timeout 40m $(PACKAGES); \
 	GODEBUG=fips140=only go test -count=1 -short ./internal/envelope ./internal/keyring ./internal/secretvalue
 
+.PHONY: endurance
+endurance: ## Kill, starve and crowd the operator, and print what came of it; SEED=n repeats a run.
+	@hack/machine.sh
+	@assets="$(ASSETS)"; export KUBEBUILDER_ASSETS="$$assets"; \
+	go test -count=1 -timeout 40m ./test/endurance -ginkgo.v $(if $(SEED),-ginkgo.seed=$(SEED))
+
 .PHONY: lint
 lint: ## Run the linter.
 	$(TOOL) golangci-lint run
@@ -84,7 +94,7 @@ fuzz: ## Run every fuzzer for FUZZTIME (default 30s) each.
 bench: ## Measure the product beside its floors, and print the machine.
 	@hack/machine.sh
 	go test -run '^$$' -bench . -benchmem ./internal/envelope ./internal/keyring
-	@assets="$(ASSETS)"; KUBEBUILDER_ASSETS="$$assets" go run ./hack/bench
+	@assets="$(ASSETS)"; KUBEBUILDER_ASSETS="$$assets" go run ./hack/bench $(BENCHFLAGS)
 
 .PHONY: clean
 clean: ## Remove what was built, but for the control plane.

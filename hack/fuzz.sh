@@ -7,7 +7,7 @@ found=0
 while IFS=: read -r file name; do
 	package=./$(dirname "$file")
 	echo "== $package $name ($time)"
-	go test "$package" -run '^$' -fuzz "^$name\$" -fuzztime "$time"
+	go test "$package" -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 5s
 	found=$((found + 1))
 done < <(git grep -E '^func Fuzz[A-Za-z0-9_]+\(' -- '*_test.go' | sed -E 's/^([^:]+):func (Fuzz[A-Za-z0-9_]+)\(.*/\1:\2/')
 [ "$found" -gt 0 ] || { echo "no fuzzer found" >&2; exit 1; }

@@ -13,10 +13,10 @@ import (
 	"usersecrets.dev/operator/api/v1alpha1"
 )
 
-// eventWrites bounds the Events that are being written. Each costs the API
-// server about what a projection does, and while a pod waits for its projection,
-// nobody waits for an Event.
-const eventWrites = 2
+// eventWrites is how many Events are written at once. Each costs the API server
+// about what a projection does, and while a pod waits for its projection, nobody
+// waits for an Event.
+const eventWrites = 1
 
 // newRecorder returns a recorder of Events, which are written until ctx ends.
 func newRecorder(ctx context.Context, cfg *rest.Config) (events.EventRecorder, error) {
@@ -36,8 +36,8 @@ func newRecorder(ctx context.Context, cfg *rest.Config) (events.EventRecorder, e
 	return broadcaster.NewRecorder(scheme(), v1alpha1.OperatorName), nil
 }
 
-// unhurried writes a few Events at once, where client-go writes all that it is
-// given.
+// unhurried has Events wait in line, where client-go writes all that it is given
+// at once.
 type unhurried struct {
 	events.EventSink
 	turns chan struct{}

@@ -53,7 +53,7 @@ func writeEvents(ctx context.Context, u unhurried, n int, failed *atomic.Int32) 
 	}
 }
 
-func TestEventsAreWrittenAFewAtATime(t *testing.T) {
+func TestEventsWaitInLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &slowSink{let: make(chan struct{})}
 		var failed atomic.Int32
