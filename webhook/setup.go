@@ -28,6 +28,7 @@ const (
 	PathValidateUserSecret = "/validate-usersecret"
 	PathDeleteUserSecret   = "/delete-usersecret"
 	PathInjectPod          = "/inject-pod"
+	PathDeleteKey          = "/delete-encryptionkey"
 )
 
 // Options is what the handlers decide from.
@@ -61,6 +62,7 @@ func Register(registry Registry, o Options) {
 		PathValidateUserSecret: &validator{vault: v},
 		PathDeleteUserSecret:   &remover{vault: v},
 		PathInjectPod:          &injector{vault: v, limits: o.Limits},
+		PathDeleteKey:          &retirer{vault: v},
 	} {
 		registry.Register(path, &admission.Webhook{Handler: finishing{handler}})
 	}

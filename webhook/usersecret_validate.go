@@ -29,6 +29,7 @@ type validator struct {
 var (
 	errStranger = errors.New("this namespace's UserSecrets may be written by its owner, and by who holds the verb 'delegate' on usersecrets in it: ask an administrator")
 	errOperator = errors.New("the operator changes nothing but spec.encryptedValue")
+	errResealed = errors.New("the operator seals the same value again, and no other")
 	errCreator  = errors.New("annotation " + v1alpha1.CreatedByAnnotation + " is stamped when the UserSecret is created, and stays: leave it out")
 	errPast     = errors.New("spec.expiresAt lies in the past: give a time to come, or leave it out")
 )
@@ -174,6 +175,11 @@ func (v *validator) checkValue(ctx context.Context, w *write, entry *v1alpha1.Pr
 		return nil, nil
 	}
 	defer value.Zero()
+	if w.standing == isOperator && w.valueChanged() {
+		if err := v.checkSame(ctx, w, value); err != nil {
+			return nil, err
+		}
+	}
 	// Only to the owner may an answer depend on the value: anybody else could
 	// check guesses against it.
 	if w.standing == isOwner {
@@ -182,9 +188,35 @@ func (v *validator) checkValue(ctx context.Context, w *write, entry *v1alpha1.Pr
 		}
 	}
 	if w.newValue() {
-		return checkPattern(entry, value)
+		warnings, err := checkPattern(entry, value)
+		return append(warnings, v.staleKey(w)...), err
 	}
 	return nil, nil
+}
+
+// checkSame: a rotation changes no value, whatever goes wrong in it.
+func (v *validator) checkSame(ctx context.Context, w *write, value secretvalue.Value) error {
+	place := envelope.Binding{Owner: w.owner, Namespace: w.req.Namespace, Name: w.new.Name}
+	before, err := v.keys.OpenText(ctx, w.old.Spec.EncryptedValue, place)
+	if err != nil {
+		return errResealed
+	}
+	defer before.Zero()
+	if !before.Equal(value) {
+		return errResealed
+	}
+	return nil
+}
+
+// staleKey warns of a sealed value whose key a newer one has taken over from.
+func (v *validator) staleKey(w *write) []string {
+	id := envelope.KeyIDOf(w.new.Spec.EncryptedValue)
+	active, err := v.keys.Active()
+	if err != nil || id == active.ID {
+		return nil
+	}
+	return []string{fmt.Sprintf("spec.encryptedValue is sealed with key %s, and %s has taken over; the older key will be deleted some day. "+
+		"For a manifest that you keep: 'kubectl usersecret reseal -f FILE'", id, active.ID)}
 }
 
 func (v *validator) open(ctx context.Context, w *write) (secretvalue.Value, error) {

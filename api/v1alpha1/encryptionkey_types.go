@@ -29,6 +29,15 @@ const (
 	ReasonMaterialLoaded = "MaterialLoaded"
 	// ReasonNoMaterial: the key has no material yet.
 	ReasonNoMaterial = "NoMaterial"
+	// ReasonMaterialAltered: the Secret with the key's material was changed by hand.
+	ReasonMaterialAltered = "MaterialAltered"
+	// ReasonMaterialMissing: the Secret with the key's material is gone.
+	ReasonMaterialMissing = "MaterialMissing"
+	// ReasonWrongRootKey: the material is wrapped by a root key that the operator
+	// was not given.
+	ReasonWrongRootKey = "WrongRootKey"
+	// ReasonRootKeyUnavailable: the root key's KMS does not answer.
+	ReasonRootKeyUnavailable = "RootKeyUnavailable"
 )
 
 // EncryptionKeyStatus is what the operator observed of an encryption key.
@@ -70,6 +79,19 @@ type EncryptionKeyStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Progress string `json:"progress,omitempty"`
+
+	// rootKeyID identifies the root key that wraps the key's material.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	RootKeyID string `json:"rootKeyID,omitempty"`
+
+	// rewrapRequest is the annotation usersecrets.dev/rewrap-requested-at that was
+	// last acted on.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	RewrapRequest string `json:"rewrapRequest,omitempty"`
 }
 
 // EncryptionKey is a version of the vault's master key. Its material lies
@@ -84,6 +106,8 @@ type EncryptionKeyStatus struct {
 // +kubebuilder:printcolumn:name="Secrets",type=integer,JSONPath=`.status.sealedSecrets`
 // +kubebuilder:printcolumn:name="Progress",type=string,JSONPath=`.status.progress`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Root-Key",type=string,priority=1,JSONPath=`.status.rootKeyID`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 type EncryptionKey struct {
 	metav1.TypeMeta `json:",inline"`
 

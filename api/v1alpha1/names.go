@@ -13,6 +13,10 @@ const (
 	// VerifyRequestedAtAnnotation on a UserSecret asks for a connection test.
 	VerifyRequestedAtAnnotation = "usersecrets.dev/verify-requested-at"
 
+	// RewrapRequestedAtAnnotation on an EncryptionKey asks that all key material be
+	// wrapped by the first root key; another value asks again.
+	RewrapRequestedAtAnnotation = "usersecrets.dev/rewrap-requested-at"
+
 	// InjectAnnotation on a Pod lists the secrets that it asks for:
 	// "provider", "provider/type" or "name:usersecret", each with an optional
 	// "=KEY", separated by commas or newlines.

@@ -249,6 +249,10 @@ const (
 const (
 	// ReasonOpens: the sealed value opens.
 	ReasonOpens = "Opens"
+	// ReasonStaleKey: the sealed value opens, but a newer key took over from the
+	// one that it is sealed with, and encryptedValue belongs to somebody else, so
+	// that the operator offers resealedValue instead of writing it.
+	ReasonStaleKey = "StaleKey"
 	// ReasonMalformed: encryptedValue is not a sealed value in format us1.
 	ReasonMalformed = "Malformed"
 	// ReasonUnknownKey: the key that sealed the value is not in the vault.
@@ -353,6 +357,13 @@ type UserSecretStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=90112
 	ResealedValue string `json:"resealedValue,omitempty"`
+
+	// resealedKeyID is the id of the newest key that the present value was sealed
+	// with. Where encryptedValue names an older one, an older manifest was applied.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	ResealedKeyID string `json:"resealedKeyID,omitempty"`
 }
 
 // UserSecret is one secret value of one user of a workflow platform, sealed.

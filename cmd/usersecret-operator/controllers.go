@@ -26,9 +26,9 @@ func (p *parts) setupControllers(ctx context.Context) error {
 	setups := []interface {
 		SetupWithManager(mgr manager.Manager) error
 	}{
-		&encryptionkey.Reconciler{Client: cached, Keys: p.keys, Events: recorder, Clock: p.clock},
+		&encryptionkey.Reconciler{Client: cached, Live: p.direct, Keys: p.keys, Events: recorder, Clock: p.clock, RotationPeriod: p.options.keyRotationPeriod},
 		&sealingkey.Reconciler{Client: cached, Keys: p.keys, Owners: p.owners, Events: recorder},
-		&usersecret.Reconciler{Client: cached, Keys: p.keys, Owners: p.owners, Events: recorder, Clock: p.clock},
+		&usersecret.Reconciler{Client: cached, Live: p.direct, Keys: p.keys, Owners: p.owners, Events: recorder, Clock: p.clock},
 		projection.New(projection.Config{
 			Cache: p.manager.GetCache(), Client: p.direct, Look: projection.LookThrough(core.RESTClient()), Keys: p.keys, Owners: p.owners, Events: recorder,
 			Audit: p.audit, Clock: p.clock, Limits: p.limits(), Guard: p.guard.Check,

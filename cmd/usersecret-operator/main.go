@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -37,6 +38,9 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.validate(); err != nil {
+				return err
+			}
 			ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
 			return run(cmd.Context(), o)
 		},
@@ -52,8 +56,12 @@ func command() *cobra.Command {
 // options are the operator's flags.
 type options struct {
 	namespace       string
+	rootKeys        []string
 	rootKeyFile     string
 	ownerAnnotation string
+
+	rootKeyOfflineLimit time.Duration
+	keyRotationPeriod   time.Duration
 
 	leaderElect   bool
 	leaseDuration time.Duration
@@ -86,10 +94,28 @@ func defaults() *options {
 	}
 }
 
+var (
+	errRotationPeriod = errors.New("--key-rotation-period is shorter than 1h: every rotation seals all values again; give 0 to make keys by hand")
+	errOfflineLimit   = errors.New("--root-key-offline-limit is shorter than 1m: a KMS is asked only so often; give 0 for no limit")
+)
+
+func (o *options) validate() error {
+	switch {
+	case o.keyRotationPeriod != 0 && o.keyRotationPeriod < time.Hour:
+		return errRotationPeriod
+	case o.rootKeyOfflineLimit != 0 && o.rootKeyOfflineLimit < time.Minute:
+		return errOfflineLimit
+	}
+	return nil
+}
+
 func (o *options) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.namespace, "namespace", o.namespace, "The operator's own namespace, where key material lies.")
-	f.StringVar(&o.rootKeyFile, "root-key-file", o.rootKeyFile, "File with the root key, 32 bytes in hexadecimal or base64. Without it, VAULT_ENCRYPTION_KEY is read.")
+	f.StringVar(&o.rootKeyFile, "root-key-file", o.rootKeyFile, "File with the root key, 32 bytes in hexadecimal or base64; more may follow, one a line, which unwrap only. Without it and --root-key, VAULT_ENCRYPTION_KEY is read, likewise.")
+	f.StringArrayVar(&o.rootKeys, "root-key", o.rootKeys, "Root key: awskms:///KEY?region=REGION, gcpkms://KEY, azurekeyvault://VAULT.vault.azure.net/keys/KEY, hashivault://KEY, file:PATH or env:VARIABLE. Given several times, the first wraps and all unwrap.")
+	f.DurationVar(&o.rootKeyOfflineLimit, "root-key-offline-limit", o.rootKeyOfflineLimit, "How long keys stay in memory while the root key's KMS cannot be reached; 0 means for as long as the process runs.")
+	f.DurationVar(&o.keyRotationPeriod, "key-rotation-period", o.keyRotationPeriod, "How old the active encryption key may become before a new one takes over, such as 2160h; at least 1h, and 0 means never.")
 	f.StringVar(&o.ownerAnnotation, "owner-annotation", o.ownerAnnotation, "Annotation of a Namespace that names its owner; 'owner' for Kubeflow Profiles.")
 	f.BoolVar(&o.leaderElect, "leader-elect", o.leaderElect, "Run controllers only on the replica that holds the Lease.")
 	f.DurationVar(&o.leaseDuration, "lease-duration", o.leaseDuration, "How long the Lease of a leader that is gone keeps the others waiting; at least 3s.")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +42,7 @@ type parts struct {
 	// direct reads and writes without any cache. Everything that has to do
 	// with Secrets goes through it.
 	direct   client.Client
+	roots    rootKeys
 	keys     *keyring.Keyring
 	owners   *owner.Resolver
 	audit    audit.Sink
@@ -55,10 +55,6 @@ type parts struct {
 
 // run brings the vault up and serves until ctx ends.
 func run(ctx context.Context, o *options) error {
-	root, err := rootKey(o)
-	if err != nil {
-		return err
-	}
 	cfg, err := config.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)
@@ -68,9 +64,8 @@ func run(ctx context.Context, o *options) error {
 	if p.direct, err = client.New(cfg, client.Options{Scheme: scheme()}); err != nil {
 		return fmt.Errorf("connecting to the API server: %w", err)
 	}
-	p.keys = keyring.New(keyring.Config{Client: p.direct, Namespace: o.namespace, Roots: []keyring.Root{root}})
-	if err := p.keys.Bootstrap(ctx); err != nil {
-		return fmt.Errorf("opening the vault: %w", err)
+	if err := patiently(ctx, o, p.openVault); err != nil {
+		return err
 	}
 	if p.operator, err = whoAmI(ctx, p.direct); err != nil {
 		return err
@@ -80,7 +75,7 @@ func run(ctx context.Context, o *options) error {
 	}
 	p.owners = &owner.Resolver{Cache: p.manager.GetCache(), Live: p.direct, Annotation: o.ownerAnnotation}
 	p.guard = guard.New(p.direct)
-	for _, setup := range []func(context.Context) error{p.setupCaches, p.setupWebhooks, p.setupControllers, p.setupChecks} {
+	for _, setup := range []func(context.Context) error{p.setupCaches, p.setupKeys, p.setupWebhooks, p.setupControllers, p.setupChecks} {
 		if err := setup(ctx); err != nil {
 			return err
 		}
@@ -109,26 +104,20 @@ func (p *parts) stays(*http.Request) error {
 	return nil
 }
 
-// rootKey reads the root key from where the flags say. A process that has read
-// it from its environment need not keep it there for its children.
-func rootKey(o *options) (*keyring.LocalRoot, error) {
-	if o.rootKeyFile != "" {
-		text, err := os.ReadFile(o.rootKeyFile)
+// openVault takes the keys that flags and environment name, and unwraps what
+// they wrap.
+func (p *parts) openVault(ctx context.Context) error {
+	if p.keys == nil {
+		roots, err := p.roots.open(ctx, p.options)
 		if err != nil {
-			return nil, fmt.Errorf("reading the root key: %w", err)
+			return err
 		}
-		defer clear(text)
-		root, err := keyring.ParseRootKey(string(text))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", o.rootKeyFile, err)
-		}
-		return root, nil
+		p.keys = keyring.New(keyring.Config{Client: p.direct, Namespace: p.options.namespace, Roots: roots})
 	}
-	root, err := keyring.ParseRootKey(os.Getenv(keyring.RootKeyVariable))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", keyring.RootKeyVariable, err)
+	if err := p.keys.Bootstrap(ctx); err != nil {
+		return fmt.Errorf("opening the vault: %w", err)
 	}
-	return root, errors.Join(os.Unsetenv(keyring.RootKeyVariable))
+	return nil
 }
 
 // whoAmI is the operator's own username, which its admission lets reseal.

@@ -1,9 +1,12 @@
 // Package encryptionkey gives every EncryptionKey its material and says what
 // each key is used for: the newest is active and seals new values, older ones
-// open what they sealed.
+// open what they sealed. It is one half of a rotation; controllers/usersecret
+// seals the values again.
 //
-// Material is never removed here. An EncryptionKey that is gone while its
-// material is there is made again, so that deleting the object loses nothing.
+// An EncryptionKey that is gone while its material is there is made again, so
+// that deleting the object loses nothing. Material goes in one case alone: the
+// deletion was approved at admission, time was given for replicas to notice, and
+// still no value is sealed with the key.
 package encryptionkey
 
 import (
@@ -13,9 +16,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -25,12 +26,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"usersecrets.dev/operator/api/v1alpha1"
-	"usersecrets.dev/operator/internal/envelope"
+	"usersecrets.dev/operator/internal/census"
 	"usersecrets.dev/operator/internal/keyring"
 )
 
@@ -42,16 +42,30 @@ import (
 // Reconciler reconciles EncryptionKeys.
 type Reconciler struct {
 	Client client.Client
+	// Live reads past the cache: before material goes, nothing must be overlooked.
+	Live   client.Reader
 	Keys   *keyring.Keyring
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
+	// RotationPeriod is how old the active key may become before the next one is
+	// made; 0 means that only people make keys.
+	RotationPeriod time.Duration
 }
+
+const (
+	// removalGrace is how long material stays after its removal was approved: a
+	// replica that is slow to learn of a rotation still seals with the key.
+	removalGrace = 10 * time.Minute
+	// problemRetry is when to look again at material that is broken or out of
+	// reach: that somebody restores it raises no event.
+	problemRetry = 30 * time.Second
+)
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("encryptionkey").
-		For(&v1alpha1.EncryptionKey{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.EncryptionKey{}, builder.WithPredicates(asked())).
 		WatchesRawSource(source.Func(r.enqueueVault)).
 		Watches(&v1alpha1.UserSecret{}, countSoon{}, builder.WithPredicates(sealedWithAnother())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
@@ -67,109 +81,111 @@ func (r *Reconciler) enqueueVault(_ context.Context, queue workqueue.TypedRateLi
 	return nil
 }
 
-// Reconcile gives one EncryptionKey its material, then reports on all of them:
-// a new key changes what the others are used for.
+// Reconcile takes one EncryptionKey's next step, then reports on all of them: a
+// new key changes what the others are used for.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl.Result, error) {
-	object := &v1alpha1.EncryptionKey{}
-	err := r.Client.Get(ctx, req.NamespacedName, object)
-	if apierrors.IsNotFound(err) {
-		return ctrl.Result{}, r.makeAgain(ctx, req.Name)
-	}
+	f, err := r.observe(ctx, req.Name)
 	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("reading EncryptionKey %q: %w", req.Name, err)
+		return ctrl.Result{}, err
 	}
-	made, err := r.Keys.EnsureKey(ctx, object.Name)
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("making the material of EncryptionKey %q: %w", object.Name, err)
+	again, failed := r.carryOut(ctx, f, decide(f))
+	due, err := r.reportAll(ctx)
+	if err := errors.Join(failed, err); err != nil {
+		return ctrl.Result{}, err
 	}
-	if made {
-		r.Events.Eventf(object, nil, corev1.EventTypeNormal, "MaterialMade", "Generate", "New values are sealed with this key from now on")
-	}
-	return ctrl.Result{}, r.reportAll(ctx)
+	return ctrl.Result{RequeueAfter: sooner(again, due)}, nil
 }
 
-func (r *Reconciler) makeAgain(ctx context.Context, name string) error {
+// observe collects the facts about one key.
+func (r *Reconciler) observe(ctx context.Context, name string) (facts, error) {
+	f := facts{name: name, now: r.Clock.Now()}
+	object := &v1alpha1.EncryptionKey{}
+	err := r.Client.Get(ctx, types.NamespacedName{Name: name}, object)
+	if client.IgnoreNotFound(err) != nil {
+		return f, fmt.Errorf("reading EncryptionKey %q: %w", name, err)
+	}
+	if err == nil {
+		f.object = object
+	}
 	for _, key := range r.Keys.Keys() {
-		if key.Name != name {
-			continue
+		if key.Name == name {
+			f.key = &key
 		}
-		object := &v1alpha1.EncryptionKey{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if err := r.Client.Create(ctx, object); client.IgnoreAlreadyExists(err) != nil {
-			return fmt.Errorf("making EncryptionKey %q again: %w", name, err)
-		}
+	}
+	f.problem = r.Keys.Problem(name)
+	if active, err := r.Keys.Active(); err == nil {
+		f.active = active.Name == name
+	}
+	return f, nil
+}
+
+// carryOut takes a step and says when to look again; zero means at the next event.
+func (r *Reconciler) carryOut(ctx context.Context, f facts, p plan) (time.Duration, error) {
+	switch p.step {
+	case makeMaterial:
+		return p.again, r.makeMaterial(ctx, f)
+	case makeObject:
+		return p.again, r.makeObject(ctx, f)
+	case withdraw:
+		return p.again, r.Keys.WithdrawRemoval(ctx, f.name)
+	case remove:
+		return p.again, r.remove(ctx, f)
+	case rewrap:
+		return p.again, r.rewrap(ctx, f)
+	default:
+		return p.again, nil
+	}
+}
+
+func (r *Reconciler) makeMaterial(ctx context.Context, f facts) error {
+	made, err := r.Keys.EnsureKey(ctx, f.name)
+	if errors.Is(err, keyring.ErrTampered) || errors.Is(err, keyring.ErrMaterialLost) || errors.Is(err, keyring.ErrWrongRootKey) {
+		return nil // the key's own status says so
+	}
+	if err != nil {
+		return fmt.Errorf("making the material of EncryptionKey %q: %w", f.name, err)
+	}
+	if made {
+		r.Events.Eventf(f.object, nil, corev1.EventTypeNormal, "MaterialMade", "Generate", "New values are sealed with this key from now on, and stored ones are sealed again")
 	}
 	return nil
 }
 
-func (r *Reconciler) reportAll(ctx context.Context) error {
-	counts, err := r.sealedSecrets(ctx)
+// makeObject makes an EncryptionKey for material that has none: it was deleted
+// without approval, or the material comes from a backup.
+func (r *Reconciler) makeObject(ctx context.Context, f facts) error {
+	object := &v1alpha1.EncryptionKey{ObjectMeta: metav1.ObjectMeta{Name: f.name}}
+	if err := r.Client.Create(ctx, object); client.IgnoreAlreadyExists(err) != nil {
+		return fmt.Errorf("making EncryptionKey %q again: %w", f.name, err)
+	}
+	return nil
+}
+
+// remove deletes the material of a key whose object is gone, unless a value was
+// sealed with it after all.
+func (r *Reconciler) remove(ctx context.Context, f facts) error {
+	// The cache may be behind; what is decided here cannot be taken back.
+	object := &v1alpha1.EncryptionKey{}
+	if err := r.Live.Get(ctx, types.NamespacedName{Name: f.name}, object); !apierrors.IsNotFound(err) {
+		return err
+	}
+	users, err := census.Of(ctx, r.Live, f.key.ID)
 	if err != nil {
 		return err
 	}
-	var objects v1alpha1.EncryptionKeyList
-	if err := r.Client.List(ctx, &objects); err != nil {
-		return fmt.Errorf("listing EncryptionKeys: %w", err)
+	if users.Count > 0 {
+		return errors.Join(r.Keys.WithdrawRemoval(ctx, f.name), r.makeObject(ctx, f))
 	}
-	var failed []error
-	for i := range objects.Items {
-		object := &objects.Items[i]
-		failed = append(failed, r.patchStatus(ctx, object, report(object, r.Keys.Keys(), counts, r.Clock.Now())))
-	}
-	return errors.Join(failed...)
+	return r.Keys.Remove(ctx, f.name)
 }
 
-// sealedSecrets counts UserSecrets by the id of the key that seals them.
-func (r *Reconciler) sealedSecrets(ctx context.Context) (map[envelope.KeyID]int64, error) {
-	var list v1alpha1.UserSecretList
-	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("listing UserSecrets: %w", err)
+func (r *Reconciler) rewrap(ctx context.Context, f facts) error {
+	written, err := r.Keys.Rewrap(ctx)
+	if err != nil {
+		return fmt.Errorf("wrapping key material by the first root key: %w", err)
 	}
-	counts := map[envelope.KeyID]int64{}
-	for i := range list.Items {
-		counts[sealedWith(&list.Items[i])]++
-	}
-	return counts, nil
-}
-
-// report says what a key is used for.
-func report(object *v1alpha1.EncryptionKey, keys []keyring.Key, counts map[envelope.KeyID]int64, now time.Time) v1alpha1.EncryptionKeyStatus {
-	status := *object.Status.DeepCopy()
-	status.ObservedGeneration = object.Generation
-	status.Phase, status.KeyID, status.SealedSecrets = v1alpha1.KeyPending, "", 0
-	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonNoMaterial, Message: "The key has no material yet"}
-	for i, key := range keys {
-		if key.Name != object.Name {
-			continue
-		}
-		status.KeyID, status.SealedSecrets = string(key.ID), counts[key.ID]
-		status.Phase = phase(i == len(keys)-1, status.SealedSecrets)
-		ready.Status, ready.Reason, ready.Message = metav1.ConditionTrue, v1alpha1.ReasonMaterialLoaded, "The vault holds the key's material"
-	}
-	ready.ObservedGeneration = object.Generation
-	ready.LastTransitionTime = metav1.Time{Time: now.Truncate(time.Second)}
-	meta.SetStatusCondition(&status.Conditions, ready)
-	return status
-}
-
-func phase(newest bool, sealed int64) v1alpha1.KeyPhase {
-	switch {
-	case newest:
-		return v1alpha1.KeyActive
-	case sealed > 0:
-		return v1alpha1.KeyRetiring
-	default:
-		return v1alpha1.KeyRetired
-	}
-}
-
-func (r *Reconciler) patchStatus(ctx context.Context, object *v1alpha1.EncryptionKey, status v1alpha1.EncryptionKeyStatus) error {
-	if equality.Semantic.DeepEqual(object.Status, status) {
-		return nil
-	}
-	before := object.DeepCopy()
-	object.Status = status
-	if err := r.Client.Status().Patch(ctx, object, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("reporting on EncryptionKey %q: %w", object.Name, err)
-	}
-	return nil
+	r.Events.Eventf(f.object, nil, corev1.EventTypeNormal, "Rewrapped", "Rewrap", "%d Secrets with key material were wrapped by the first root key", written)
+	before := f.object.DeepCopy()
+	f.object.Status.RewrapRequest = f.object.Annotations[v1alpha1.RewrapRequestedAtAnnotation]
+	return r.patch(ctx, before, f.object)
 }

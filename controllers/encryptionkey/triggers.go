@@ -2,7 +2,6 @@ package encryptionkey
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -28,7 +27,7 @@ func (countSoon) enqueue(object client.Object, queue workqueue.TypedRateLimiting
 	if !ok {
 		return
 	}
-	if name := sealedWith(us).Name(); name != "" {
+	if name := envelope.KeyIDOf(us.Spec.EncryptedValue).Name(); name != "" {
 		queue.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}, countDelay)
 	}
 }
@@ -53,6 +52,11 @@ func (h countSoon) Generic(_ context.Context, e event.GenericEvent, q workqueue.
 	h.enqueue(e.Object, q)
 }
 
+// asked passes an EncryptionKey that is new, or that somebody asks something of.
+func asked() predicate.Predicate {
+	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
+}
+
 // sealedWithAnother passes what changes a count. The initial list does not: the
 // keys themselves are looked at then.
 func sealedWithAnother() predicate.Predicate {
@@ -61,22 +65,7 @@ func sealedWithAnother() predicate.Predicate {
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, ok := e.ObjectOld.(*v1alpha1.UserSecret)
 			after, isSecret := e.ObjectNew.(*v1alpha1.UserSecret)
-			return ok && isSecret && sealedWith(before) != sealedWith(after)
+			return ok && isSecret && envelope.KeyIDOf(before.Spec.EncryptedValue) != envelope.KeyIDOf(after.Spec.EncryptedValue)
 		},
 	}
-}
-
-// sealedWith is the id of the key that seals a UserSecret, read from the text
-// alone; empty where it is no sealed value.
-func sealedWith(us *v1alpha1.UserSecret) envelope.KeyID {
-	rest, ok := strings.CutPrefix(us.Spec.EncryptedValue, "us1.")
-	if !ok {
-		return ""
-	}
-	text, _, _ := strings.Cut(rest, ".")
-	id, err := envelope.ParseKeyID(text)
-	if err != nil {
-		return ""
-	}
-	return id
 }

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"usersecrets.dev/operator/api/v1alpha1"
+	"usersecrets.dev/operator/internal/envelope"
 	"usersecrets.dev/operator/internal/keyring"
 	"usersecrets.dev/operator/internal/owner"
 )
@@ -63,6 +64,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl
 	current, err := r.current(ctx, namespace)
 	if err != nil {
 		return ctrl.Result{}, err
+	}
+	// A new leader may not know of a rotation that its forerunner began; what was
+	// published must not go back.
+	if current != nil && !r.Keys.Has(envelope.KeyID(current.Spec.KeyID)) {
+		if err := r.Keys.Reload(ctx); err != nil {
+			return ctrl.Result{}, err
+		}
 	}
 	wanted, err := r.wanted(ctx, namespace)
 	if err != nil {

@@ -1,11 +1,16 @@
 // Package usersecret keeps the status of UserSecrets: whether the value opens,
 // has expired, and may be given out, what it looks like masked, and when it
-// last changed. It writes no UserSecret's spec and issues nothing.
+// last changed. It issues nothing.
+//
+// Of spec it writes encryptedValue alone, and only to seal the same value with a
+// newer key. That is one half of a rotation; the other is controllers/encryptionkey.
+// Nothing remembers how far a rotation is: each UserSecret says by its key id
+// whether it is still to be done, so a process that dies only costs time.
 package usersecret
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,7 +35,10 @@ import (
 // FieldManager owns the part of status that this controller writes.
 const FieldManager = "usersecret-operator/usersecret"
 
-// +kubebuilder:rbac:groups=usersecrets.dev,resources=usersecrets,verbs=get;list;watch
+// workers bounds how many UserSecrets are worked on, and so resealed, at once.
+const workers = 8
+
+// +kubebuilder:rbac:groups=usersecrets.dev,resources=usersecrets,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=usersecrets.dev,resources=usersecrets/status,verbs=patch
 // +kubebuilder:rbac:groups=usersecrets.dev,resources=secretproviders,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
@@ -39,6 +47,8 @@ const FieldManager = "usersecret-operator/usersecret"
 // Reconciler reconciles UserSecrets.
 type Reconciler struct {
 	Client client.Client
+	// Live reads past the cache, which keeps no managed fields.
+	Live   client.Reader
 	Keys   *keyring.Keyring
 	Owners *owner.Resolver
 	Events events.EventRecorder
@@ -55,7 +65,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.SecretProvider{}, handler.EnqueueRequestsFromMapFunc(r.ofProvider), builder.WithPredicates(predicate.GenerationChangedPredicate{}, updatesOnly())).
 		Watches(owner.Metadata(), handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.OnlyMetadata, builder.WithPredicates(predicate.AnnotationChangedPredicate{}, updatesOnly())).
 		Watches(&v1alpha1.EncryptionKey{}, handler.EnqueueRequestsFromMapFunc(r.unopened), builder.WithPredicates(updatesOnly())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
+		Watches(&v1alpha1.EncryptionKey{}, r.rotation(), builder.WithPredicates(activeChanged())).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
@@ -65,19 +76,23 @@ func (r *Reconciler) Reconcile(ctx context.Context, us *v1alpha1.UserSecret) (ct
 		return ctrl.Result{}, nil
 	}
 	s := &scope{userSecret: us, now: r.Clock.Now()}
-	if err := r.observe(ctx, s); err != nil {
-		return ctrl.Result{}, err
-	}
 	before := us.Status.DeepCopy()
-	after := report(s)
-	err := r.applyStatus(ctx, us, before, after)
-	if apierrors.IsConflict(err) {
+	var after *v1alpha1.UserSecretStatus
+	err := r.observe(ctx, s)
+	if err == nil {
+		err = r.carryOut(ctx, s)
+	}
+	if err == nil {
+		after = report(s)
+		err = r.applyStatus(ctx, s.userSecret, before, after)
+	}
+	if apierrors.IsConflict(err) || errors.Is(err, errStale) {
 		return ctrl.Result{RequeueAfter: staleRetry}, nil
 	}
 	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("applying status: %w", err)
+		return ctrl.Result{}, err
 	}
-	r.announce(us, before, after)
+	r.announce(s.userSecret, before, after)
 	return ctrl.Result{RequeueAfter: untilNext(us.Spec.ExpiresAt, s.now)}, nil
 }
 

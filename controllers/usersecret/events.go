@@ -36,7 +36,7 @@ func (r *Reconciler) announce(us *v1alpha1.UserSecret, before, after *v1alpha1.U
 func alarming(c *metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha1.ConditionSealed:
-		return c.Status != metav1.ConditionTrue
+		return c.Status != metav1.ConditionTrue || c.Reason == v1alpha1.ReasonStaleKey
 	case v1alpha1.ConditionExpired:
 		return c.Reason == v1alpha1.ReasonExpired || c.Reason == v1alpha1.ReasonExpiresWithinWeek || c.Reason == v1alpha1.ReasonExpiresWithinDay
 	default:

@@ -33,11 +33,19 @@ type scope struct {
 	masked      string
 	catalogue   error // why the catalogue does not know it, or nil
 	rival       string
+
+	keys     ranks
+	active   string // id of the key that seals new values; empty where none does now
+	keeper   string // who else keeps encryptedValue as it is, in words
+	resealed string // the value sealed with the active key, offered to its keeper
 }
 
 // observe fills in every fact.
 func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if err := r.observeValue(ctx, s); err != nil {
+		return err
+	}
+	if err := r.observeKeeper(ctx, s); err != nil {
 		return err
 	}
 	entry, err := r.observeCatalogue(ctx, s)

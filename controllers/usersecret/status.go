@@ -31,6 +31,7 @@ func report(s *scope) *v1alpha1.UserSecretStatus {
 	if s.valueID != "" && s.valueID != after.ValueID {
 		after.ValueUpdatedAt = &metav1.Time{Time: s.now.Truncate(time.Second)}
 	}
+	after.ResealedValue, after.ResealedKeyID = s.resealed, s.newestKey()
 	after.ValueID = s.valueID
 	for _, c := range []metav1.Condition{sealedCondition(s), expiredCondition(s), readyCondition(s)} {
 		c.ObservedGeneration = us.Generation
@@ -42,7 +43,7 @@ func report(s *scope) *v1alpha1.UserSecretStatus {
 
 func sealedCondition(s *scope) metav1.Condition {
 	status := metav1.ConditionFalse
-	if s.sealReason == v1alpha1.ReasonOpens {
+	if s.opens() {
 		status = metav1.ConditionTrue
 	}
 	return metav1.Condition{Type: v1alpha1.ConditionSealed, Status: status, Reason: s.sealReason, Message: s.sealMessage}
@@ -77,7 +78,7 @@ func readyCondition(s *scope) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}
 	usable := selection.Usable(s.userSecret, s.now)
 	switch {
-	case s.sealReason != v1alpha1.ReasonOpens:
+	case !s.opens():
 		c.Reason, c.Message = s.sealReason, s.sealMessage
 	case errors.Is(s.catalogue, catalogue.ErrUnknownProvider):
 		c.Reason, c.Message = v1alpha1.ReasonUnknownProvider, s.catalogue.Error()
@@ -111,6 +112,8 @@ func (r *Reconciler) applyStatus(ctx context.Context, us *v1alpha1.UserSecret, b
 		ValueID:            after.ValueID,
 		Masked:             after.Masked,
 		ValueUpdatedAt:     after.ValueUpdatedAt,
+		ResealedValue:      after.ResealedValue,
+		ResealedKeyID:      after.ResealedKeyID,
 	}
 	for _, name := range ownConditions {
 		if c := condition(after.Conditions, name); c != nil {

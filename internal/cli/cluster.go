@@ -123,6 +123,8 @@ func mapper() meta.RESTMapper {
 	}
 	add(corev1.SchemeGroupVersion, "Namespace", "namespaces", meta.RESTScopeRoot)
 	add(rbacv1.SchemeGroupVersion, "RoleBinding", "rolebindings", meta.RESTScopeNamespace)
+	add(corev1.SchemeGroupVersion, "Secret", "secrets", meta.RESTScopeNamespace)
+	add(v1alpha1.GroupVersion, "EncryptionKey", "encryptionkeys", meta.RESTScopeRoot)
 	add(v1alpha1.GroupVersion, "SecretProvider", "secretproviders", meta.RESTScopeRoot)
 	add(v1alpha1.GroupVersion, "SealingKey", "sealingkeys", meta.RESTScopeNamespace)
 	add(v1alpha1.GroupVersion, "UserSecret", "usersecrets", meta.RESTScopeNamespace)

@@ -41,6 +41,21 @@ func NewKeyID(name string, material []byte) (KeyID, error) {
 	return ParseKeyID(name + "-" + hex.EncodeToString(fingerprint))
 }
 
+// KeyIDOf returns the key id that a sealed value names, read from the text alone;
+// empty where text is no sealed value. That it has one says nothing about the rest.
+func KeyIDOf(text string) KeyID {
+	rest, ok := strings.CutPrefix(text, version)
+	if !ok {
+		return ""
+	}
+	name, _, _ := strings.Cut(rest, ".")
+	id, err := ParseKeyID(name)
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
 // Name returns the name of the EncryptionKey: what stands before the
 // fingerprint. It is empty where id is no valid key id.
 func (id KeyID) Name() string {

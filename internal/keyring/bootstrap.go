@@ -24,8 +24,14 @@ var ErrMaterialLost = errors.New("key material is missing")
 // Bootstrap loads all material. Where the cluster holds neither a UserSecret,
 // an EncryptionKey nor key material, it makes the first key; replicas that do
 // so at once end up with the same one.
+//
+// Errors: ErrWrongRootKey, ErrRootUnavailable, ErrMaterialLost, and ErrTampered
+// where no key unwraps. One that is broken among others is told by Problem.
 func (k *Keyring) Bootstrap(ctx context.Context) error {
 	if err := k.Reload(ctx); err != nil {
+		return err
+	}
+	if err := k.fatal(); err != nil {
 		return err
 	}
 	if len(k.Keys()) == 0 {
@@ -47,7 +53,9 @@ func (k *Keyring) makeFirst(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := k.store.create(ctx, newMaterial(kindEncryptionKey, FirstKeyName, 1)); err != nil {
+	m := newMaterial(kindEncryptionKey, FirstKeyName, 1)
+	defer clear(m.key)
+	if _, err := k.store.create(ctx, m); err != nil {
 		return err
 	}
 	return k.Reload(ctx)
@@ -87,17 +95,26 @@ func (k *Keyring) ensureIdentity(ctx context.Context) error {
 	if k.hasIdentity() {
 		return nil
 	}
-	if _, err := k.store.create(ctx, newMaterial(kindIdentityKey, kindIdentityKey, 0)); err != nil {
+	if err := k.Problem(kindIdentityKey); err != nil {
+		return err
+	}
+	m := newMaterial(kindIdentityKey, kindIdentityKey, 0)
+	defer clear(m.key)
+	if _, err := k.store.create(ctx, m); err != nil {
 		return err
 	}
 	return k.Reload(ctx)
 }
 
-// EnsureKey makes material for an EncryptionKey that has none yet, newest in
-// sequence, and reports whether it did. Only the leader calls it. Errors:
-// envelope.ErrKeyID for a name that no key id can have, and those of Reload.
+// EnsureKey makes material for an EncryptionKey that never had any, newest in
+// sequence, and reports whether it did. Only the leader calls it. Errors: the
+// Problem of that key, envelope.ErrKeyID for a name that no key id can have, and
+// those of Reload.
 func (k *Keyring) EnsureKey(ctx context.Context, name string) (bool, error) {
 	if err := k.Reload(ctx); err != nil {
+		return false, err
+	}
+	if err := k.Problem(name); err != nil {
 		return false, err
 	}
 	next := uint64(1)
@@ -107,12 +124,12 @@ func (k *Keyring) EnsureKey(ctx context.Context, name string) (bool, error) {
 		}
 		next = max(next, key.Sequence+1)
 	}
+	// One that does not unwrap may be the newest; the new key must be newer still.
+	k.mu.RLock()
+	next = max(next, k.rank+1)
+	k.mu.RUnlock()
 	m := newMaterial(kindEncryptionKey, name, next)
-	// Stored under a name that no key id can have, it would keep every replica
-	// from loading the other keys.
-	if _, err := m.id(); err != nil {
-		return false, fmt.Errorf("naming encryption key %q: %w", name, err)
-	}
+	defer clear(m.key)
 	created, err := k.store.create(ctx, m)
 	if err != nil {
 		return false, err

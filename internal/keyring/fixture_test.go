@@ -52,7 +52,7 @@ func makeRoot(t testing.TB, first byte) *LocalRoot {
 type vault struct {
 	t      testing.TB
 	client client.WithWatch
-	clock  *clocktesting.FakePassiveClock
+	clock  *clocktesting.FakeClock
 }
 
 func makeVault(t testing.TB, objects ...client.Object) *vault {
@@ -64,7 +64,7 @@ func makeVault(t testing.TB, objects ...client.Object) *vault {
 		}
 	}
 	return &vault{
-		t: t, clock: clocktesting.NewFakePassiveClock(noon),
+		t: t, clock: clocktesting.NewFakeClock(noon),
 		client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(),
 	}
 }

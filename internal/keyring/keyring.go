@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"usersecrets.dev/operator/internal/envelope"
+	"usersecrets.dev/operator/internal/erasing"
 	"usersecrets.dev/operator/internal/secretvalue"
 )
 
@@ -25,6 +27,9 @@ var (
 	ErrUnknownKey = errors.New("unknown encryption key")
 	// ErrNoKey means that the vault holds no key at all.
 	ErrNoKey = errors.New("the vault has no encryption key")
+	// ErrNewestKey means that nothing is sealed, since the newest key is not at
+	// hand. Values that older keys sealed still open.
+	ErrNewestKey = errors.New("nothing is sealed while the newest encryption key is missing")
 )
 
 const (
@@ -46,19 +51,22 @@ type Config struct {
 	// Roots are the root keys: the first wraps, all unwrap.
 	Roots []Root
 	// Clock defaults to the system's.
-	Clock clock.PassiveClock
+	Clock clock.Clock
+	// UserKeyTTL is how long a derived user key is kept; 5 minutes where zero.
+	UserKeyTTL time.Duration
 }
 
 // Key describes an encryption key without its material.
 type Key struct {
-	ID       envelope.KeyID
+	ID envelope.KeyID
+	// Name is that of the EncryptionKey that stands for the key. It is the name in
+	// the id, or the whole id where another key of that name was there first.
 	Name     string
 	Sequence uint64
-}
-
-type versionKey struct {
-	Key
-	material []byte
+	// RootKeyID identifies the root key that wraps the material.
+	RootKeyID string
+	// Removable is since when the material may be removed; zero where it may not.
+	Removable time.Time
 }
 
 type userKeyRef struct {
@@ -69,12 +77,16 @@ type userKeyRef struct {
 // Keyring seals and opens. It is safe for concurrent use.
 type Keyring struct {
 	store store
-	clock clock.PassiveClock
+	clock clock.Clock
 	users *lru.LRU[userKeyRef, *envelope.UserKey]
 
 	mu       sync.RWMutex
-	versions []versionKey // ascending sequence; the last one is active
-	identity []byte
+	versions []versionKey // in ascending order; the last one is active
+	identity *versionKey
+	problems map[string]error // by the name of the EncryptionKey
+	sealing  error            // why nothing is sealed, or nil
+	rank     uint64           // the highest sequence number that broken material claims
+	locked   error            // why nothing is opened either, or nil
 
 	// reloading keeps a slow look from putting an older list in place of a newer
 	// one, and guards when a key id was last looked up live, and with what error.
@@ -88,41 +100,14 @@ func New(cfg Config) *Keyring {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.RealClock{}
 	}
+	if cfg.UserKeyTTL == 0 {
+		cfg.UserKeyTTL = userKeyTTL
+	}
 	return &Keyring{
 		store: store{client: cfg.Client, namespace: cfg.Namespace, roots: cfg.Roots},
 		clock: cfg.Clock,
-		users: lru.NewLRU[userKeyRef, *envelope.UserKey](maxUserKeys, nil, userKeyTTL),
+		users: lru.NewLRU[userKeyRef, *envelope.UserKey](maxUserKeys, nil, cfg.UserKeyTTL),
 	}
-}
-
-// Reload reads all material again. A wrong root key is ErrWrongRootKey, altered
-// material is ErrTampered; then the keys known before stay.
-func (k *Keyring) Reload(ctx context.Context) error {
-	k.reloading.Lock()
-	defer k.reloading.Unlock()
-	return k.reload(ctx)
-}
-
-func (k *Keyring) reload(ctx context.Context) error {
-	loaded, identity, err := k.store.load(ctx)
-	if err != nil {
-		return err
-	}
-	versions := make([]versionKey, 0, len(loaded))
-	for _, m := range loaded {
-		id, err := m.id()
-		if err != nil {
-			return err
-		}
-		versions = append(versions, versionKey{Key: Key{ID: id, Name: m.name, Sequence: m.sequence}, material: m.key})
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.versions = versions
-	if identity != nil {
-		k.identity = identity.key
-	}
-	return nil
 }
 
 // Keys lists the keys in the vault, oldest first.
@@ -136,14 +121,36 @@ func (k *Keyring) Keys() []Key {
 	return keys
 }
 
-// Active is the key that new values are sealed with.
+// Has says whether a key is at hand.
+func (k *Keyring) Has(id envelope.KeyID) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return slices.ContainsFunc(k.versions, func(v versionKey) bool { return v.ID == id })
+}
+
+// Active is the key that new values are sealed with. Errors: ErrNoKey,
+// ErrNewestKey, ErrRootUnavailable.
 func (k *Keyring) Active() (Key, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	if len(k.versions) == 0 {
+	switch {
+	case k.locked != nil:
+		return Key{}, k.locked
+	case k.sealing != nil:
+		return Key{}, k.sealing
+	case len(k.versions) == 0:
 		return Key{}, ErrNoKey
 	}
 	return k.versions[len(k.versions)-1].Key, nil
+}
+
+// Problem says what is wrong with the stored material of an EncryptionKey:
+// ErrTampered, ErrMaterialLost, ErrWrongRootKey, ErrRootUnavailable, or nil. The
+// key may be at hand all the same, in memory.
+func (k *Keyring) Problem(name string) error {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.problems[name]
 }
 
 // PublicKey is the public key of an owner under the active key.
@@ -173,7 +180,7 @@ func (k *Keyring) Seal(place envelope.Binding, value secretvalue.Value) (string,
 func (k *Keyring) Open(ctx context.Context, sealed envelope.Sealed, place envelope.Binding) (secretvalue.Value, error) {
 	key, err := k.userKey(sealed.KeyID(), place.Owner)
 	if errors.Is(err, ErrUnknownKey) {
-		if err := k.reloadOnce(ctx); err != nil {
+		if err := k.reloadOnce(ctx, k.clock.Now()); err != nil {
 			return secretvalue.Value{}, err
 		}
 		key, err = k.userKey(sealed.KeyID(), place.Owner)
@@ -194,12 +201,20 @@ func (k *Keyring) OpenText(ctx context.Context, text string, place envelope.Bind
 }
 
 // reloadOnce reloads at most once a second, whether or not that succeeds, so
-// that made-up key ids cannot be turned into load on the API server.
-func (k *Keyring) reloadOnce(ctx context.Context) error {
+// that made-up key ids cannot be turned into load on the API server. Whoever comes
+// in between waits for the next look, which serves all that wait.
+func (k *Keyring) reloadOnce(ctx context.Context, asked time.Time) error {
 	k.reloading.Lock()
 	defer k.reloading.Unlock()
-	if k.clock.Since(k.lookedAt) < reloadPeriod {
+	if k.lookedAt.After(asked) {
 		return k.lookErr
+	}
+	if left := reloadPeriod - k.clock.Since(k.lookedAt); left > 0 && !k.lookedAt.IsZero() {
+		select {
+		case <-k.clock.After(left):
+		case <-ctx.Done():
+			return fmt.Errorf("looking for an unknown key: %w", ctx.Err())
+		}
 	}
 	err := k.reload(ctx)
 	if err != nil {
@@ -213,29 +228,27 @@ func (k *Keyring) reloadOnce(ctx context.Context) error {
 }
 
 func (k *Keyring) userKey(id envelope.KeyID, owner string) (*envelope.UserKey, error) {
+	// Held until the key is derived and kept: material that is dropped meanwhile
+	// is erased.
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if k.locked != nil {
+		return nil, k.locked
+	}
 	ref := userKeyRef{keyID: id, owner: owner}
 	if key, ok := k.users.Get(ref); ok {
 		return key, nil
 	}
-	material, err := k.material(id)
-	if err != nil {
-		return nil, err
-	}
-	key, err := envelope.DeriveUserKey(id, material, owner)
-	if err != nil {
-		return nil, err
-	}
-	k.users.Add(ref, key)
-	return key, nil
-}
-
-func (k *Keyring) material(id envelope.KeyID) ([]byte, error) {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
 	for i := range k.versions {
-		if k.versions[i].ID == id {
-			return k.versions[i].material, nil
+		if k.versions[i].ID != id {
+			continue
 		}
+		key, err := envelope.DeriveUserKey(id, k.versions[i].material.key, owner)
+		if err != nil {
+			return nil, err
+		}
+		k.users.Add(ref, key)
+		return key, nil
 	}
 	return nil, fmt.Errorf("%w %s: it was sealed for another vault, or the key was deleted; seal the value again with 'kubectl usersecret seal'", ErrUnknownKey, id)
 }
@@ -248,21 +261,34 @@ const valueIDSize = 16
 // tells a new value from the same value sealed again, and it lets nobody
 // without the key check a guess.
 func (k *Keyring) ValueID(place envelope.Binding, value secretvalue.Value) (string, error) {
-	k.mu.RLock()
-	identity := k.identity
-	k.mu.RUnlock()
-	if identity == nil {
-		return "", ErrNoKey
-	}
-	key, err := hkdf.Key(sha256.New, identity, nil, "usersecrets.dev/value-id", KeySize)
+	var id []byte
+	var err error
+	erasing.Do(func() { id, err = k.valueID(place, value) })
 	if err != nil {
-		return "", fmt.Errorf("deriving the value id's key: %w", err)
+		return "", err
 	}
+	return hex.EncodeToString(id), nil
+}
+
+func (k *Keyring) valueID(place envelope.Binding, value secretvalue.Value) ([]byte, error) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if k.locked != nil {
+		return nil, k.locked
+	}
+	if k.identity == nil {
+		return nil, ErrNoKey
+	}
+	key, err := hkdf.Key(sha256.New, k.identity.material.key, nil, "usersecrets.dev/value-id", KeySize)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the value id's key: %w", err)
+	}
+	defer clear(key)
 	mac := hmac.New(sha256.New, key)
 	for _, field := range []string{place.Owner, place.Namespace, place.Name} {
 		_ = binary.Write(mac, binary.BigEndian, uint16(len(field))) //nolint:gosec // G115: bounded by the envelope's limits
 		_, _ = mac.Write([]byte(field))
 	}
 	_, _ = mac.Write(value.Bytes())
-	return hex.EncodeToString(mac.Sum(nil)[:valueIDSize]), nil
+	return mac.Sum(nil)[:valueIDSize], nil
 }

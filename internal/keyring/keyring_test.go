@@ -179,7 +179,7 @@ func TestUserKeysAreKeptAndBounded(t *testing.T) {
 func TestKeysShowNoMaterial(t *testing.T) {
 	k := makeVault(t).startedKeyring()
 	for _, key := range k.Keys() {
-		checkNoKeyBytes(t, fmt.Sprintf("%v %+v %#v", key, key, key), k.versions[0].material)
+		checkNoKeyBytes(t, fmt.Sprintf("%v %+v %#v", key, key, key), k.versions[0].material.key)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"usersecrets.dev/operator/internal/envelope"
+	"usersecrets.dev/operator/internal/erasing"
 )
 
 // Kinds of material. The kind is bound into the wrap, so that one cannot be
@@ -27,6 +28,9 @@ var (
 	// ErrTampered means that material was wrapped by the root key at hand, but
 	// was changed since, or belongs to another name.
 	ErrTampered = errors.New("key material was altered")
+	// ErrRootUnavailable means that a root key in a KMS could not be asked. It
+	// says nothing about the material.
+	ErrRootUnavailable = errors.New("the root key cannot be reached")
 )
 
 // material is a key with what is bound to it by the wrap. The sequence number,
@@ -69,10 +73,20 @@ func (m material) wrap(ctx context.Context, root Root) ([]byte, error) {
 // unwrap opens wrapped material and checks that it is what it is filed as.
 func unwrap(ctx context.Context, root Root, kind, name string, wrapped []byte) (material, error) {
 	plaintext, err := root.Unwrap(ctx, wrapped)
+	if errors.Is(err, ErrRootUnavailable) {
+		return material{}, fmt.Errorf("unwrapping %s %q: %w", kind, name, err)
+	}
 	if err != nil {
 		return material{}, fmt.Errorf("%w: %s %q does not unwrap; restore its Secret from a backup", ErrTampered, kind, name)
 	}
 	defer clear(plaintext)
+	var m material
+	erasing.Do(func() { m, err = readRecord(kind, name, plaintext) })
+	return m, err
+}
+
+// readRecord reads the unwrapped record; the key is a copy.
+func readRecord(kind, name string, plaintext []byte) (material, error) {
 	m := material{kind: kind, name: name}
 	rest := len(m.header())
 	if len(plaintext) != rest+KeySize {

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"usersecrets.dev/operator/internal/erasing"
 )
 
 // RootKeyVariable is the environment variable that the root key is read from.
@@ -38,8 +40,35 @@ type Root interface {
 	ID() string
 	// Wrap encrypts a few hundred bytes under the root key.
 	Wrap(ctx context.Context, plaintext []byte) ([]byte, error)
-	// Unwrap is the inverse of Wrap; any altered byte is an error.
+	// Unwrap is the inverse of Wrap; any altered byte is an error. The error is
+	// ErrRootUnavailable where the root key could not be asked.
 	Unwrap(ctx context.Context, wrapped []byte) ([]byte, error)
+}
+
+// A root key in a KMS has an id with a URL's scheme; a local one has none.
+func remoteID(id string) bool { return strings.Contains(id, "://") }
+
+func isRemote(root Root) bool { return remoteID(root.ID()) }
+
+// ParseRootKeys reads root keys, one a line: the first wraps, all unwrap. Errors
+// are those of ParseRootKey, with the number of the line where there are several.
+func ParseRootKeys(text string) ([]Root, error) {
+	lines := strings.Fields(text)
+	if len(lines) == 0 {
+		lines = []string{""}
+	}
+	roots := make([]Root, 0, len(lines))
+	for i, line := range lines {
+		root, err := ParseRootKey(line)
+		if err != nil && len(lines) > 1 {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		roots = append(roots, root)
+	}
+	return roots, nil
 }
 
 // LocalRoot is a root key held in memory: AES-256-GCM (NIST SP 800-38D) with a
@@ -109,10 +138,15 @@ func (r *LocalRoot) ID() string { return r.id }
 
 // Wrap implements Root.
 func (r *LocalRoot) Wrap(_ context.Context, plaintext []byte) ([]byte, error) {
-	return r.aead.Seal(nil, nil, plaintext, nil), nil //nolint:gosec // G407: the AEAD draws a random nonce itself
+	var wrapped []byte
+	erasing.Do(func() {
+		wrapped = r.aead.Seal(nil, nil, plaintext, nil) //nolint:gosec // G407: the AEAD draws a random nonce itself
+	})
+	return wrapped, nil
 }
 
 // Unwrap implements Root.
-func (r *LocalRoot) Unwrap(_ context.Context, wrapped []byte) ([]byte, error) {
-	return r.aead.Open(nil, nil, wrapped, nil)
+func (r *LocalRoot) Unwrap(_ context.Context, wrapped []byte) (plaintext []byte, err error) {
+	erasing.Do(func() { plaintext, err = r.aead.Open(nil, nil, wrapped, nil) })
+	return plaintext, err
 }

@@ -173,7 +173,7 @@ func TestStoredSecrets(t *testing.T) {
 			t.Errorf("%s: type %s, labels (-want +got):\n%s", name, secret.Type, diff)
 		}
 		for field, data := range secret.Data {
-			if bytes.Contains(data, k.versions[0].material) || bytes.Contains(data, k.identity) {
+			if bytes.Contains(data, k.versions[0].material.key) || bytes.Contains(data, k.identity.material.key) {
 				t.Errorf("%s: field %s holds a key in the clear", name, field)
 			}
 		}
