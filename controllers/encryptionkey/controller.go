@@ -185,6 +185,10 @@ func (r *Reconciler) rewrap(ctx context.Context, f facts) error {
 		return fmt.Errorf("wrapping key material by the first root key: %w", err)
 	}
 	r.Events.Eventf(f.object, nil, corev1.EventTypeNormal, "Rewrapped", "Rewrap", "%d Secrets with key material were wrapped by the first root key", written)
+	// Who waits for the answer then reads which root keys are still needed.
+	if _, err := r.reportAll(ctx); err != nil {
+		return err
+	}
 	before := f.object.DeepCopy()
 	f.object.Status.RewrapRequest = f.object.Annotations[v1alpha1.RewrapRequestedAtAnnotation]
 	return r.patch(ctx, before, f.object)
