@@ -58,7 +58,10 @@ const (
 	removalGrace = 10 * time.Minute
 	// problemRetry is when to look again at material that is broken or out of
 	// reach: that somebody restores it raises no event.
-	problemRetry = 30 * time.Second
+	problemRetry = 10 * time.Second
+	// lookEvery is when to look again at material that is whole: that somebody
+	// edits its Secret raises none either.
+	lookEvery = time.Minute
 )
 
 // SetupWithManager registers the controller.
@@ -93,12 +96,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl
 	if err := errors.Join(failed, err); err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: sooner(again, due)}, nil
+	return ctrl.Result{RequeueAfter: sooner(sooner(again, due), lookEvery)}, nil
 }
 
 // observe collects the facts about one key.
 func (r *Reconciler) observe(ctx context.Context, name string) (facts, error) {
 	f := facts{name: name, now: r.Clock.Now()}
+	if err := r.Keys.Reload(ctx); err != nil {
+		return f, err
+	}
 	object := &v1alpha1.EncryptionKey{}
 	err := r.Client.Get(ctx, types.NamespacedName{Name: name}, object)
 	if client.IgnoreNotFound(err) != nil {
