@@ -3,6 +3,7 @@ package rotation_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -31,6 +32,7 @@ var _ = Describe("Key material that was damaged by hand", Ordered, func() {
 	})
 	AfterAll(func() { stopRig(product) })
 
+	var pods atomic.Int32
 	restore := func(ctx SpecContext) {
 		GinkgoHelper()
 		Expect(client.IgnoreNotFound(product.Client.Delete(ctx, saved.DeepCopy()))).To(Succeed())
@@ -50,7 +52,7 @@ var _ = Describe("Key material that was damaged by hand", Ordered, func() {
 		Expect(key.Status.KeyID).To(Equal(us.Status.KeyID), "it is still that key")
 
 		By("going on with what is in memory")
-		Expect(served(ctx, product, "alice", "step-"+strings.ToLower(wantReason), "name:key=KEY").Data).To(Equal(map[string][]byte{"KEY": []byte("a value to keep")}))
+		Expect(served(ctx, product, "alice", fmt.Sprintf("step-%d", pods.Add(1)), "name:key=KEY").Data).To(Equal(map[string][]byte{"KEY": []byte("a value to keep")}))
 
 		By("being whole again once it is restored, also after a restart")
 		restore(ctx)

@@ -50,7 +50,7 @@ var _ = Describe("Deleting an EncryptionKey", Ordered, func() {
 	})
 
 	It("lets a retired one go, and says what no longer opens", func(ctx SpecContext) {
-		Expect(alice.Client.DeleteAllOf(ctx, &v1alpha1.UserSecret{}, client.InNamespace("alice"))).To(Succeed())
+		Expect(product.Client.DeleteAllOf(ctx, &v1alpha1.UserSecret{}, client.InNamespace("alice"))).To(Succeed())
 		Eventually(func() map[string]v1alpha1.KeyPhase { return phases(ctx, product) }).Should(HaveKeyWithValue("v1", v1alpha1.KeyRetired))
 		result := product.Kubectl(ctx, product.AdminKubeconfig, nil, "delete", "encryptionkey", "v1")
 		Expect(result.Err()).NotTo(HaveOccurred())
