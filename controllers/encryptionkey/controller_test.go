@@ -168,6 +168,31 @@ func TestCreatingAKeyIsRotating(t *testing.T) {
 	w.wantPhases(map[string]string{"v1": "Retired", "v2": "Active 1/1"})
 }
 
+// Several were made while the operator was away; the queue brings them in any order.
+func TestTheOneMadeLastIsTheNewest(t *testing.T) {
+	w := newWorld(t, oldRoot)
+	for i, name := range []string{"v11", "v9", "v10", "other"} {
+		at := w.clock.Now()
+		if i == 0 {
+			at = at.Add(-time.Hour)
+		}
+		key := &v1alpha1.EncryptionKey{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.Time{Time: at}}}
+		if err := w.client.Create(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"v10", "other", "v11", "v9"} {
+		w.reconcile(name)
+	}
+	var got []string
+	for _, key := range w.r.Keys.Keys() {
+		got = append(got, key.Name)
+	}
+	if diff := cmp.Diff([]string{"v1", "v11", "other", "v9", "v10"}, got); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
 func TestAVanishedObjectIsMadeAgain(t *testing.T) {
 	w := newWorld(t, oldRoot)
 	id := w.get("v1").Status.KeyID
