@@ -30,6 +30,7 @@ var (
 	errStranger = errors.New("this namespace's UserSecrets may be written by its owner, and by who holds the verb 'delegate' on usersecrets in it: ask an administrator")
 	errOperator = errors.New("the operator changes nothing but spec.encryptedValue")
 	errCreator  = errors.New("annotation " + v1alpha1.CreatedByAnnotation + " is stamped when the UserSecret is created, and stays: leave it out")
+	errNoName   = errors.New("a sealed value is bound to its name, which nobody knows before generateName makes it: give metadata.name instead of generateName, and seal the value for that name")
 	errPast     = errors.New("spec.expiresAt lies in the past: give a time to come, or leave it out")
 )
 
@@ -168,14 +169,17 @@ func (v *validator) checkExpiry(w *write) error {
 func (v *validator) checkValue(ctx context.Context, w *write, entry *v1alpha1.ProviderType) ([]string, error) {
 	value, err := v.open(ctx, w)
 	if err != nil {
-		if w.valueChanged() {
-			return nil, fmt.Errorf("spec.encryptedValue: %w", err)
+		if !w.valueChanged() {
+			return nil, nil
 		}
-		return nil, nil
+		if errors.Is(err, envelope.ErrNotOpened) && w.nameGenerated() {
+			err = errNoName
+		}
+		return nil, fmt.Errorf("spec.encryptedValue: %w", err)
 	}
 	defer value.Zero()
-	// Only to the owner may an answer depend on the value: anybody else could
-	// check guesses against it.
+	// Only to the owner may an answer depend on the value, but for the catalogue's
+	// pattern: anybody else could check guesses against it.
 	if w.standing == isOwner {
 		if err := v.checkRepetition(w, value); err != nil {
 			return nil, err
@@ -185,6 +189,12 @@ func (v *validator) checkValue(ctx context.Context, w *write, entry *v1alpha1.Pr
 		return checkPattern(entry, value)
 	}
 	return nil, nil
+}
+
+// nameGenerated says whether the API server made the name up from
+// metadata.generateName: the request gives none, though the object has one by now.
+func (w *write) nameGenerated() bool {
+	return w.old == nil && w.req.Name == "" && w.new.GenerateName != ""
 }
 
 func (v *validator) open(ctx context.Context, w *write) (secretvalue.Value, error) {
@@ -226,7 +236,7 @@ func (v *validator) checkRival(ctx context.Context, w *write, entry *v1alpha1.Pr
 	return nil
 }
 
-// checkMetadata admits a write that changes nothing guarded. Its owner alone is
+// checkMetadata admits a write that changes nothing guarded. The owner alone is
 // kept from writing the value into a label or annotation.
 func (v *validator) checkMetadata(ctx context.Context, w *write) admission.Response {
 	if equality.Semantic.DeepEqual(w.old.Labels, w.new.Labels) && equality.Semantic.DeepEqual(w.old.Annotations, w.new.Annotations) {
