@@ -78,7 +78,7 @@ test: ## Run all tests against a real kube-apiserver and etcd.
 endurance: ## Kill, starve and crowd the operator, and print what came of it; SEED=n repeats a run.
 	@hack/machine.sh
 	@$(WITH_ASSETS) \
-	go test -count=1 -timeout 40m ./test/endurance -ginkgo.v $(if $(SEED),-ginkgo.seed=$(SEED))
+	go test -v -count=1 -timeout 60m ./test/endurance -ginkgo.v $(if $(SEED),-ginkgo.seed=$(SEED))
 
 .PHONY: lint
 lint: ## Run the linter.

@@ -38,7 +38,7 @@ func TestOptionsAreKubectls(t *testing.T) {
 
 func TestUnknownCommands(t *testing.T) {
 	f := newOfflineFixture(t)
-	wantRefusal(t, f.run("reveall"), "unknown command: see 'kubectl usersecret --help'")
+	wantRefusal(t, f.run("frobnicate"), "unknown command: see 'kubectl usersecret --help'")
 	wantRefusal(t, f.run("sael"), `unknown command: did you mean "seal"?`)
 	wantRefusal(t, f.run("--bogus"), "unknown flag: see 'kubectl usersecret --help'")
 	wantRefusal(t, f.run("create", "x", "--provder=openai"), "unknown flag: did you mean --provider?")
