@@ -38,7 +38,8 @@ var _ = Describe("A namespace that is handed from alice to bob", Ordered, func()
 		Expect(readyReason(us)).To(Equal(v1alpha1.ReasonDoesNotOpen))
 		Expect(us.Status.Owner).To(Equal(bob.Name))
 		Expect(us.Status.Masked).To(BeEmpty(), "bob is shown no part of it")
-		Expect(us.Status.ValueID).To(BeEmpty())
+		Expect(us.Status.ValueID).To(Equal(alice.userSecret.Status.ValueID), "the newest value that opened is still known, and tells nothing of it")
+		Expect(us.Status.ValueUpdatedAt).To(Equal(alice.userSecret.Status.ValueUpdatedAt))
 		Expect(us.Spec.EncryptedValue).To(Equal(alice.userSecret.Spec.EncryptedValue), "nothing is lost to alice")
 	})
 
@@ -81,8 +82,9 @@ var _ = Describe("A namespace that is handed from alice to bob", Ordered, func()
 	})
 
 	It("opens alice's again, and bob's no more, once it is hers again", func(ctx SpecContext) {
+		saved := alice.userSecret.Status
 		handOver(ctx, alice.Namespace, alice.Name)
-		us := alice.userSecret
+		us := alice.userSecret.DeepCopy()
 		Eventually(func(g Gomega) {
 			g.Expect(product.Client.Get(ctx, client.ObjectKeyFromObject(us), us)).To(Succeed())
 			g.Expect(sealedReason(us)).To(Equal(v1alpha1.ReasonOpens))
@@ -91,6 +93,9 @@ var _ = Describe("A namespace that is handed from alice to bob", Ordered, func()
 			err := product.Client.Get(ctx, client.ObjectKeyFromObject(alice.projection), alice.projection)
 			return alice.projection.Data, err
 		}).Should(Equal(map[string][]byte{"OPENAI_API_KEY": []byte(alice.value)}), "her pod, which still runs, has it back")
+		Expect(us.Status.ValueID).To(Equal(saved.ValueID), "no value changed")
+		Expect(us.Status.ValueUpdatedAt).To(Equal(saved.ValueUpdatedAt))
+		Consistently(eventsOf(ctx, us, "ValueStored")).Should(HaveLen(1), "and none is said to have")
 
 		his := &v1alpha1.UserSecret{}
 		Eventually(func(g Gomega) {
