@@ -1,6 +1,7 @@
 package encryptionkey
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"usersecrets.dev/operator/api/v1alpha1"
@@ -308,6 +310,38 @@ func TestRewrapsWhenAsked(t *testing.T) {
 		t.Errorf("acted on request %q, want now", got)
 	}
 	w.start(newRoot)
+}
+
+// Who asked reads, once the request is answered, which root keys are still needed.
+func TestAnswersARewrapLast(t *testing.T) {
+	w := newWorld(t, oldRoot)
+	w.create("v2")
+	w.start(newRoot + "\n" + oldRoot)
+	old := w.get("v2").Status.RootKeyID
+	key := w.get("v2")
+	key.Annotations = map[string]string{v1alpha1.RewrapRequestedAtAnnotation: "now"}
+	if err := w.client.Update(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	answered := false
+	w.r.Client = interceptor.NewClient(w.client, interceptor.Funcs{
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, object client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+			err := c.SubResource(sub).Patch(ctx, object, patch, opts...)
+			if w.get("v2").Status.RewrapRequest == "now" && !answered {
+				answered = true
+				for _, name := range []string{"v1", "v2"} {
+					if w.get(name).Status.RootKeyID == old {
+						t.Errorf("answered while %s still says that the old root key wraps it", name)
+					}
+				}
+			}
+			return err
+		},
+	})
+	w.reconcile("v2")
+	if !answered {
+		t.Error("the request was not answered")
+	}
 }
 
 func TestSchedule(t *testing.T) {
