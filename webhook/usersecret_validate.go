@@ -225,9 +225,8 @@ func (v *validator) staleKey(w *write) []string {
 
 // nameGenerated says whether the API server made the name up from
 // metadata.generateName: the request gives none, though the object has one by now.
-func (w *write) nameGenerated() bool {
-	return w.old == nil && w.req.Name == "" && w.new.GenerateName != ""
-}
+// An update always gives it.
+func (w *write) nameGenerated() bool { return w.req.Name == "" && w.new.GenerateName != "" }
 
 func (v *validator) open(ctx context.Context, w *write) (secretvalue.Value, error) {
 	place := envelope.Binding{Owner: w.owner, Namespace: w.req.Namespace, Name: w.new.Name}
