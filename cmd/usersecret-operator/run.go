@@ -154,7 +154,7 @@ func (p *parts) setupChecks(context.Context) error {
 		p.manager.AddReadyzCheck("policies", p.guard.Ready),
 		p.manager.AddReadyzCheck("caches", caches.check),
 		p.manager.AddReadyzCheck("stays", p.stays),
-		p.manager.AddReadyzCheck("webhook-server", p.manager.GetWebhookServer().StartedChecker()),
+		p.manager.AddReadyzCheck("webhook-server", once(p.manager.GetWebhookServer().StartedChecker())),
 	)
 }
 
