@@ -79,7 +79,7 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	p.owners = &owner.Resolver{Cache: p.manager.GetCache(), Live: p.direct, Annotation: o.ownerAnnotation}
-	p.guard = guard.New(p.direct)
+	p.guard = guard.New(p.direct, guard.Installation{Account: p.operator, Namespace: o.namespace, OwnerAnnotation: o.ownerAnnotation})
 	for _, setup := range []func(context.Context) error{p.setupCaches, p.setupWebhooks, p.setupControllers, p.setupChecks} {
 		if err := setup(ctx); err != nil {
 			return err
