@@ -105,6 +105,46 @@ var _ = Describe("A namespace that is handed from alice to bob", Ordered, func()
 	})
 })
 
+// Nothing in a sealed value tells one namespace from a later one of the same name;
+// whose it is does.
+var _ = Describe("A namespace of alice's that is deleted and made again for bob", Ordered, func() {
+	var alice *estate
+	var bob *rig.Person
+
+	BeforeAll(func(ctx SpecContext) {
+		alice = newEstate(ctx)
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: alice.Namespace}}
+		Expect(product.Client.Delete(ctx, ns)).To(Succeed())
+		Eventually(func() error { return product.Client.Get(ctx, client.ObjectKeyFromObject(ns), ns) }).
+			Should(MatchError(apierrors.IsNotFound, "it is gone, with all that was in it"))
+		var err error
+		bob, err = product.Onboard(ctx, fmt.Sprintf("bob-%d", serial.Add(1)), alice.Namespace)
+		Expect(err).NotTo(HaveOccurred())
+		allowMeddling(ctx, bob, bob.Namespace)
+	})
+
+	It("opens nothing of hers that he kept, under its own name or another", func(ctx SpecContext) {
+		for _, name := range []string{"openai", "another"} {
+			alice.refuses(bob.Client.Create(ctx, alice.copyFor(bob.Namespace, name)), byWebhook("validate")+doesNotOpen)
+		}
+		// Not even where an administrator puts it there.
+		alice.refuses(product.Client.Create(ctx, alice.copyFor(bob.Namespace, "openai")), byWebhook("validate")+doesNotOpen)
+	})
+
+	It("has a key of its own, with which nothing of hers was sealed", func(ctx SpecContext) {
+		key := &v1alpha1.SealingKey{}
+		Expect(product.Client.Get(ctx, types.NamespacedName{Namespace: bob.Namespace, Name: v1alpha1.SealingKeyName}, key)).To(Succeed())
+		Expect(key.Spec.Owner).To(Equal(bob.Name))
+	})
+
+	It("issues nothing of hers to a pod of his", func(ctx SpecContext) {
+		pod := workflowPod(bob.Namespace, "his", "name:openai=KEY")
+		Expect(bob.Client.Create(ctx, pod)).To(Succeed())
+		Consistently(func() error { return product.Client.Get(ctx, projectionKey(pod), &corev1.Secret{}) }).
+			Should(MatchError(apierrors.IsNotFound, "nothing is issued"))
+	})
+})
+
 var _ = Describe("A backup of alice's UserSecret", Ordered, func() {
 	var alice *estate
 	var saved *v1alpha1.UserSecret
