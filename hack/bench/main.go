@@ -48,6 +48,9 @@ func main() {
 }
 
 func command(ctx context.Context, args []string) int {
+	if len(args) == 2 && args[0] == informerCommand {
+		return exit(serveInformer(ctx, args[1], os.Stdin, os.Stdout), 1)
+	}
 	s, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
