@@ -93,9 +93,7 @@ fuzz: ## Run every fuzzer for FUZZTIME (default 30s) each.
 	@hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Measure the product beside its floors, and print the machine.
-	@hack/machine.sh
-	go test -run '^$$' -bench . -benchmem ./internal/envelope ./internal/keyring
+bench: ## Measure the product beside its floors, about half an hour (BENCHFLAGS="-only c" for a part).
 	@$(WITH_ASSETS) go run ./hack/bench $(BENCHFLAGS)
 
 .PHONY: clean

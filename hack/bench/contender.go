@@ -60,9 +60,13 @@ func floorPod(from source, name string) *corev1.Pod {
 func (b *bed) contenders() []contender {
 	return []contender{
 		theOperator(),
-		b.asContender("bare floor: the Secret alone", func() *floor { return &floor{} }),
-		b.asContender("honest floor: a status write a pod", func() *floor { return &floor{group: 1} }),
-		b.asContender("honest floor: in groups, as we do", func() *floor { return &floor{group: v1alpha1.MaxRecentAccesses} }),
+		b.asContender("bare floor: the Secret alone", func() *floor { return &floor{workers: floorWorkers} }),
+		b.asContender("honest floor: a status write a pod", func() *floor { return &floor{group: 1, workers: floorWorkers} }),
+		b.asContender("honest floor: in groups, as we do", func() *floor {
+			return &floor{
+				group: v1alpha1.MaxRecentAccesses, workers: operatorWorkers, writes: operatorStatusWrites, creates: operatorSecretRequests,
+			}
+		}),
 	}
 }
 

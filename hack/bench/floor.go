@@ -21,9 +21,18 @@ import (
 	"usersecrets.dev/operator/test/rig"
 )
 
-// floorWorkers are more than the API server serves at once: beyond, they only
-// wait there.
+// floorWorkers are those of a floor that gathers nothing: more than the API server
+// serves at once, so that a further one would only wait there.
 const floorWorkers = 64
+
+// The numbers of the operator (controllers/projection/controller.go), for the
+// floor that gathers uses as it does. A worker waits until its use stands in the
+// status, so with fewer workers or more writes at once a group is one use.
+const (
+	operatorWorkers        = 512
+	operatorStatusWrites   = 4
+	operatorSecretRequests = 32
+)
 
 // floor is the least that a client can do: it watches pods and creates a Secret
 // for each. It does not throttle itself, opens nothing, and remembers nothing.
@@ -31,11 +40,15 @@ type floor struct {
 	// group is how many uses go into one status write before the Secrets are
 	// created; 0 means that no use is recorded.
 	group int
+	// workers are the pods worked on at once; writes and creates bound the status
+	// writes and the creations of Secrets under way, where they are not 0.
+	workers, writes, creates int
 
 	client  client.Client
 	pods    cache.Cache
 	queue   workqueue.TypedInterface[types.NamespacedName]
 	records *records
+	secrets places
 	failed  atomic.Pointer[error]
 }
 
@@ -48,15 +61,16 @@ func (f *floor) start(ctx context.Context, cfg *rest.Config) (func() error, erro
 		return nil, err
 	}
 	if f.group > 0 {
-		f.records = newRecords(f.client, f.group)
+		f.records = newRecords(f.client, f.group, f.writes)
 	}
+	f.secrets = newPlaces(f.creates)
 	f.queue = workqueue.NewTyped[types.NamespacedName]()
 	if f.pods, err = startWatch(ctx, cfg, &corev1.Pod{}, cache.ByObject{Label: labels.SelectorFromSet(labels.Set{floorLabel: "true"})}, f.enqueue); err != nil {
 		cancel()
 		return nil, err
 	}
 	var workers sync.WaitGroup
-	for range floorWorkers {
+	for range f.workers {
 		workers.Go(func() { f.work(ctx) })
 	}
 	return func() error {
@@ -65,6 +79,9 @@ func (f *floor) start(ctx context.Context, cfg *rest.Config) (func() error, erro
 		cancel()
 		if failed := f.failed.Load(); failed != nil {
 			return *failed
+		}
+		if f.group > 1 {
+			say("%s", f.records)
 		}
 		return nil
 	}, nil
@@ -95,6 +112,7 @@ func (f *floor) serve(ctx context.Context, key types.NamespacedName) error {
 			return err
 		}
 	}
+	defer f.secrets.take()()
 	if err := f.client.Create(ctx, f.secret(pod)); err != nil {
 		return fmt.Errorf("creating the Secret of pod %s: %w", key, err)
 	}

@@ -26,6 +26,28 @@ func describeMachine(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
+// describeCommit is the commit of the checkout, and whether something was changed
+// since; a page with figures may have been.
+func describeCommit(ctx context.Context) string {
+	root, err := lab.ProjectRoot()
+	if err != nil {
+		return "unknown"
+	}
+	git := func(args ...string) (string, error) {
+		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", root}, args...)...).Output()
+		return strings.TrimSpace(string(out)), err
+	}
+	commit, err := git("rev-parse", "--short=12", "HEAD")
+	if err != nil {
+		return "unknown" // an archive has none
+	}
+	changed, err := git("status", "--porcelain", "--", ".", ":!docs")
+	if err != nil || changed != "" {
+		return commit + " with changes"
+	}
+	return commit
+}
+
 // load is the machine's load average of the last minute, this program's own
 // doing included.
 func load() string {

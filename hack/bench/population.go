@@ -27,7 +27,15 @@ type shape struct {
 }
 
 func (s shape) String() string {
-	return fmt.Sprintf("%d users × %d UserSecrets", s.users, s.secrets)
+	return counted(s.users, "user") + " × " + counted(s.secrets, "UserSecret")
+}
+
+// counted is a number of things in words.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // population is a shape that is there. Each user has a namespace of the same name.

@@ -14,40 +14,35 @@ func runProjections(ctx context.Context, s *settings) (*report, error) {
 		if err != nil {
 			return nil, err
 		}
-		results, err := b.race(ctx, p)
+		results, err := b.race(ctx, p, s.sizes.projections)
 		if err != nil {
 			return nil, err
 		}
-		r := &report{tables: results.tables("(a) A pod created → its projection visible", s)}
-		r.marks = results.marks(p.shape)
-		return r, nil
+		return results.report("a", p.shape), nil
 	})
 }
 
-// runShapes is section (b): few and many UserSecrets, and one that all pods use.
-func runShapes(ctx context.Context, s *settings) (*report, error) {
-	shapes := []shape{
-		{name: "one", users: s.sizes.users, secrets: 1},
-		{name: "hundred", users: s.sizes.users, secrets: 100},
-		{name: "hot", users: 1, secrets: 1},
-	}
-	return onBed(ctx, s, func(b *bed) (*report, error) {
-		r := &report{}
-		for _, shape := range shapes {
-			p, err := b.prepare(ctx, shape)
+// runShape is a part of section (b): one UserSecret a user, a hundred, and one
+// that all pods use.
+func runShape(of func(sizes) shape) func(context.Context, *settings) (*report, error) {
+	return func(ctx context.Context, s *settings) (*report, error) {
+		return onBed(ctx, s, func(b *bed) (*report, error) {
+			p, err := b.prepare(ctx, of(s.sizes))
 			if err != nil {
 				return nil, err
 			}
-			results, err := b.race(ctx, p)
+			results, err := b.race(ctx, p, s.sizes.shapes)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", shape, err)
+				return nil, err
 			}
-			r.tables = append(r.tables, results.tables("(b) "+shape.String(), s)...)
-			r.marks = append(r.marks, results.marks(shape)...)
-		}
-		return r, nil
-	})
+			return results.report("b", p.shape), nil
+		})
+	}
 }
+
+func oneEach(s sizes) shape     { return shape{name: "one", users: s.users, secrets: 1} }
+func hundredEach(s sizes) shape { return shape{name: "hundred", users: s.users, secrets: 100} }
+func hot(sizes) shape           { return shape{name: "hot", users: 1, secrets: 1} }
 
 // onBed runs a section on a bed of its own.
 func onBed(ctx context.Context, s *settings, measure func(*bed) (*report, error)) (_ *report, err error) {
@@ -81,6 +76,7 @@ func (b *bed) prepare(ctx context.Context, s shape) (*population, error) {
 
 // results are those of all contenders on one population, in the order of turns.
 type results struct {
+	of         race
 	load       string
 	contenders []contender
 	paced      []outcome
@@ -90,31 +86,31 @@ type results struct {
 // race gives every contender its turns: one at a steady rate, and bursts in
 // rounds, each round beginning with another, so that a drift of the machine
 // meets all alike. A small turn of each comes first and is not counted.
-func (b *bed) race(ctx context.Context, p *population) (*results, error) {
-	size := b.settings.sizes
+func (b *bed) race(ctx context.Context, p *population, of race) (*results, error) {
+	calm := b.settings.sizes.calm
 	all := b.contenders()
-	r := &results{contenders: all, paced: make([]outcome, len(all)), bursts: make([][]outcome, len(all))}
+	r := &results{of: of, contenders: all, paced: make([]outcome, len(all)), bursts: make([][]outcome, len(all))}
 	for i := range all {
-		n, run := atOnce(min(creators, size.burst))
+		n, run := atOnce(min(creators, of.burst))
 		if _, err := b.take(ctx, all[i], p, n, run); err != nil {
 			return nil, err
 		}
 	}
 	for i := range all {
-		say("%s: %s, %d pods a second for %s", p.shape, all[i].name, size.rate, size.paced)
-		settle(ctx, size.calm)
-		n, run := paced(size.rate, size.paced)
+		say("%s: %s, %d pods a second for %s", p.shape, all[i].name, of.rate, of.paced)
+		settle(ctx, calm)
+		n, run := paced(of.rate, of.paced)
 		var err error
 		if r.paced[i], err = b.take(ctx, all[i], p, n, run); err != nil {
 			return nil, err
 		}
 	}
-	for round := range size.rounds {
+	for round := range of.rounds {
 		for turn := range all {
 			i := (turn + round) % len(all)
-			say("%s: %s, a burst of %d pods", p.shape, all[i].name, size.burst)
-			settle(ctx, size.calm)
-			won, err := b.burst(ctx, all[i], p)
+			say("%s: %s, a burst of %d pods", p.shape, all[i].name, of.burst)
+			settle(ctx, calm)
+			won, err := b.burst(ctx, all[i], p, of.burst)
 			if err != nil {
 				return nil, err
 			}
@@ -126,8 +122,8 @@ func (b *bed) race(ctx context.Context, p *population) (*results, error) {
 	return r, nil
 }
 
-func (b *bed) burst(ctx context.Context, c contender, p *population) (outcome, error) {
-	n, run := atOnce(b.settings.sizes.burst)
+func (b *bed) burst(ctx context.Context, c contender, p *population, pods int) (outcome, error) {
+	n, run := atOnce(pods)
 	if c.name == theOperator().name {
 		defer b.profile(ctx, "burst-"+p.name, 10*time.Second)()
 	}
@@ -165,21 +161,26 @@ func (r *results) processorCells(contender int) []string {
 	return []string{milliseconds(server / time.Duration(secrets)), milliseconds(all / time.Duration(secrets))}
 }
 
-func (r *results) tables(title string, s *settings) []table {
+func (r *results) report(section string, s shape) *report {
+	title := fmt.Sprintf("(%s) A pod created → its projection visible, %s", section, s)
+	return &report{tables: r.tables(title), marks: r.marks(s)}
+}
+
+func (r *results) tables(title string) []table {
 	steady := table{
-		title:   fmt.Sprintf("%s: %d a second for %s", title, s.sizes.rate, s.sizes.paced),
-		columns: []string{"who", "p50", "p95", "p99", "p50 by the operator's"},
+		title:   fmt.Sprintf("%s: %d a second for %s", title, r.of.rate, r.of.paced),
+		columns: []string{"who", "p50", "p95", "p99", "operator's p50 to this"},
 		notes:   []string{"Load average at the end: " + r.load + "."},
 	}
 	burst := table{
-		title:   fmt.Sprintf("%s: a burst of %d", title, s.sizes.burst),
-		columns: []string{"who", "Secrets a second", "the operator's share", "p50", "p95", "p99", "API server a Secret", "all a Secret"},
-		notes:   []string{fmt.Sprintf("Rates are the median of %d bursts, all else is of all. The last two columns are processor time: of the API server, and of everything, the creation of pods included.", s.sizes.rounds)},
+		title:   fmt.Sprintf("%s: a burst of %d", title, r.of.burst),
+		columns: []string{"who", "Secrets a second", "operator's rate to this", "p50", "p95", "p99", "API server a Secret", "all a Secret"},
+		notes:   []string{fmt.Sprintf("Rates are the median of %d bursts, all else is of all. The last two columns are processor time: of the API server, and of everything, the creation of pods included.", r.of.rounds)},
 	}
 	for i, c := range r.contenders {
 		l := r.paced[i].latencies
-		steady.add(append(append([]string{c.name}, l.cells()...), ratio(float64(l.at(50)), float64(r.paced[0].latencies.at(50))))...)
-		burst.add(append([]string{c.name, fmt.Sprintf("%.0f", r.rate(i)), ratio(r.rate(0), r.rate(i))}, append(r.burstLatencies(i).cells(), r.processorCells(i)...)...)...)
+		steady.add(append(append([]string{c.name}, l.cells()...), ratio(float64(r.paced[operator].latencies.at(50)), float64(l.at(50))))...)
+		burst.add(append([]string{c.name, fmt.Sprintf("%.0f", r.rate(i)), ratio(r.rate(operator), r.rate(i))}, append(r.burstLatencies(i).cells(), r.processorCells(i)...)...)...)
 	}
 	return []table{steady, burst}
 }

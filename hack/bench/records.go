@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,13 +27,22 @@ var floorKind = schema.GroupVersionKind{Group: floorGroup, Version: v1alpha1.Gro
 type records struct {
 	client client.Client
 	group  int
+	writes places
+	// written and counted are the writes so far, and the uses in them.
+	written, counted atomic.Int64
 
 	mu     sync.Mutex
 	byName map[types.NamespacedName]*record
 }
 
-func newRecords(c client.Client, group int) *records {
-	return &records{client: c, group: group, byName: map[types.NamespacedName]*record{}}
+// newRecords bounds the writes under way, unless writes is 0.
+func newRecords(c client.Client, group, writes int) *records {
+	return &records{client: c, group: group, writes: newPlaces(writes), byName: map[types.NamespacedName]*record{}}
+}
+
+// String says how large the groups were.
+func (r *records) String() string {
+	return fmt.Sprintf("%d uses in %d status writes", r.counted.Load(), r.written.Load())
 }
 
 // record returns once the pod's use stands in the status.
@@ -84,13 +94,26 @@ func (r *record) add(ctx context.Context, u use) {
 	}
 }
 
+// drain writes groups until nobody waits. A group is what waits once there is a
+// place to write it, as the operator's is: uses gather while others write.
 func (r *record) drain(ctx context.Context) {
-	for group := r.take(); len(group) > 0; group = r.take() {
+	for r.busy() {
+		leave := r.writes.take()
+		group := r.take()
 		err := r.write(ctx, group)
+		leave()
 		for _, u := range group {
 			u.done <- err
 		}
 	}
+}
+
+// busy says whether somebody waits, and ends the writing where nobody does.
+func (r *record) busy() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.writing = len(r.waiting) > 0
+	return r.writing
 }
 
 func (r *record) take() []use {
@@ -99,7 +122,6 @@ func (r *record) take() []use {
 	n := min(r.group, len(r.waiting))
 	group := r.waiting[:n:n]
 	r.waiting = r.waiting[n:]
-	r.writing = n > 0
 	return group
 }
 
@@ -134,6 +156,8 @@ func (r *record) write(ctx context.Context, group []use) error {
 		return fmt.Errorf("writing record %s: %w", r.name, err)
 	}
 	r.version = object.ResourceVersion
+	r.written.Add(1)
+	r.counted.Add(int64(len(group)))
 	return nil
 }
 

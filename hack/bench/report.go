@@ -10,8 +10,10 @@ import (
 // report is what a section found out.
 type report struct {
 	section string
-	tables  []table
-	marks   []mark
+	// measuredOn is the machine, and the commit.
+	measuredOn string
+	tables     []table
+	marks      []mark
 }
 
 // table is a block of figures. The first column holds names.
@@ -50,10 +52,14 @@ func (r *report) all() []table {
 	if len(r.marks) == 0 {
 		return r.tables
 	}
-	return append(r.tables[:len(r.tables):len(r.tables)], marksTable(r.section, r.marks))
+	return append(r.tables[:len(r.tables):len(r.tables)], marksTable(r.letter(), r.marks))
 }
 
+// letter is the section's in titles.
+func (r *report) letter() string { return section{name: r.section}.letter() }
+
 func (r *report) print(out io.Writer) {
+	_, _ = fmt.Fprintf(out, "\n%s\n", r.measuredOn)
 	for _, t := range r.all() {
 		t.print(out)
 	}

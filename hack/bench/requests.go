@@ -85,6 +85,9 @@ func (r *requests) add(e event) {
 		return
 	}
 	what := e.Verb + " " + strings.TrimSuffix(e.ObjectRef.Resource+"/"+e.ObjectRef.Subresource, "/")
+	if e.ObjectRef.Resource == "" {
+		what = e.Verb + " of a path" // discovery, the version
+	}
 	switch e.Verb {
 	case "get", "list":
 		r.reads++

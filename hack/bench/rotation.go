@@ -38,7 +38,7 @@ func runRotation(ctx context.Context, s *settings) (*report, error) {
 		n := len(p.users) * p.secrets
 		t := table{
 			title:   fmt.Sprintf("(f) Rotation of %s, all sealed again", p),
-			columns: []string{"turn", "rotation", "a second", "floor: update", "ratio", "floor: update and status", "ratio"},
+			columns: []string{"turn", "rotation", "a second", "floor: update", "operator's rate to this", "floor: update and status", "operator's rate to this"},
 		}
 		for turn := range s.sizes.rounds {
 			took, floors, err := b.rotateBeside(ctx, p, turn)
@@ -47,11 +47,11 @@ func runRotation(ctx context.Context, s *settings) (*report, error) {
 			}
 			cells := []string{fmt.Sprint(turn + 1), seconds(took), fmt.Sprintf("%.0f", float64(n)/took.Seconds())}
 			for _, floor := range floors {
-				cells = append(cells, seconds(floor), fmt.Sprintf("%.2f ×", float64(floor)/float64(took)))
+				cells = append(cells, seconds(floor), ratio(float64(floor), float64(took)))
 			}
 			t.add(cells...)
 		}
-		t.notes = append(t.notes, fmt.Sprintf("From the creation of an EncryptionKey until every UserSecret is sealed with it and its status says so; %d workers, the operator's and the floors' alike. A ratio is the floor's time to ours: 1 × would be as fast. Load average at the end: %s.", resealWorkers, load()))
+		t.notes = append(t.notes, fmt.Sprintf("From the creation of an EncryptionKey until every UserSecret is sealed with it and its status says so; %d workers, the operator's and the floors' alike. 1 × would be as fast. Load average at the end: %s.", resealWorkers, load()))
 		return &report{tables: []table{t}}, nil
 	})
 }

@@ -4,13 +4,12 @@ import "time"
 
 // sizes are how much is measured.
 type sizes struct {
-	// rate is of pods a second, kept up for paced.
-	rate  int
-	paced time.Duration
-	// burst pods are created as fast as creators can; each contender has its
-	// turn rounds times.
-	burst, rounds int
-	// calm is how long a pause between two measurements may take at most.
+	// projections is of section (a), shapes of each part of (b).
+	projections, shapes race
+	// rounds are those of (e), whose median counts, and the turns of (f).
+	rounds int
+	// calm is how long a pause between two measurements may take at most; it ends
+	// as soon as the machine is calm.
 	calm time.Duration
 	// admissions of each kind are measured in blocks, with and without webhooks
 	// in turn.
@@ -23,13 +22,27 @@ type sizes struct {
 	users int
 }
 
+// race is how much each contender does on one shape.
+type race struct {
+	// rate is of pods a second, kept up for paced.
+	rate  int
+	paced time.Duration
+	// burst pods are created as fast as creators can; each contender has its
+	// turn rounds times.
+	burst, rounds int
+}
+
 var full = sizes{
-	rate: 20, paced: 30 * time.Second, burst: 1000, rounds: 3, calm: 30 * time.Second,
+	projections: race{rate: 20, paced: 30 * time.Second, burst: 1000, rounds: 3},
+	shapes:      race{rate: 20, paced: 15 * time.Second, burst: 1000, rounds: 2},
+	rounds:      3, calm: 10 * time.Second,
 	blocks: 3, admissions: 400, coldSecrets: 5000, coldUsers: 50, coldStarts: 3, rotated: 2000, users: 10,
 }
 
 var small = sizes{
-	rate: 20, paced: 2 * time.Second, burst: 60, rounds: 1, calm: 2 * time.Second,
+	projections: race{rate: 20, paced: 2 * time.Second, burst: 60, rounds: 1},
+	shapes:      race{rate: 20, paced: 2 * time.Second, burst: 60, rounds: 1},
+	rounds:      1, calm: 2 * time.Second,
 	blocks: 1, admissions: 40, coldSecrets: 100, coldUsers: 5, coldStarts: 1, rotated: 60, users: 3,
 }
 
