@@ -203,7 +203,8 @@ func IsWrite(r *http.Request) bool {
 
 // RandomFaults makes a fault of one in every so many requests, of the kind that
 // each can meet, from a seed, so that a run can be repeated. Leader election is
-// spared: losing it ends the process, which is another test.
+// spared: losing it ends the process, which is another test. Hang is not among
+// them, since what it costs depends on the deadline of who asks.
 func RandomFaults(seed uint64, oneIn int) func(*http.Request) Fault {
 	var mu sync.Mutex
 	random := rand.New(rand.NewPCG(seed, seed))
