@@ -71,8 +71,7 @@ func (r *Reconciler) issue(ctx context.Context, s *scope, p plan) error {
 }
 
 func (r *Reconciler) create(ctx context.Context, secret *corev1.Secret) error {
-	defer r.secrets.begin()()
-	return r.Client.Create(ctx, secret)
+	return r.inTurn(ctx, func(ctx context.Context) error { return r.Client.Create(ctx, secret) })
 }
 
 // recordUses records one use a UserSecret, one after the other in the order of
@@ -149,8 +148,7 @@ func (r *Reconciler) rewrite(ctx context.Context, s *scope, p plan) (*corev1.Sec
 		return nil, errReplaced
 	}
 	p.carry(s, secret)
-	defer r.secrets.begin()()
-	return secret, r.Client.Update(ctx, secret)
+	return secret, r.inTurn(ctx, func(ctx context.Context) error { return r.Client.Update(ctx, secret) })
 }
 
 func (r *Reconciler) remove(ctx context.Context, s *scope) error {

@@ -44,9 +44,9 @@ func (r *Reconciler) deleteSecret(ctx context.Context, old *issued) error {
 	if old.gone {
 		return nil
 	}
-	end := r.secrets.begin()
-	err := r.Client.Delete(ctx, emptySecret(old.namespace, old.name), client.Preconditions{UID: &old.uid})
-	end()
+	err := r.inTurn(ctx, func(ctx context.Context) error {
+		return r.Client.Delete(ctx, emptySecret(old.namespace, old.name), client.Preconditions{UID: &old.uid})
+	})
 	if apierrors.IsConflict(err) {
 		// Its name belongs to another Secret by now, or somebody wrote it at the
 		// same moment: the API server gives both the same name.
@@ -66,8 +66,11 @@ func (r *Reconciler) lookAt(ctx context.Context, namespace, name string) (*corev
 	if !strings.HasPrefix(name, v1alpha1.ProjectionNamePrefix) {
 		return nil, nil
 	}
-	defer r.secrets.begin()()
-	secret, err := r.Look(ctx, types.NamespacedName{Namespace: namespace, Name: name})
+	var secret *corev1.Secret
+	err := r.inTurn(ctx, func(ctx context.Context) (err error) {
+		secret, err = r.Look(ctx, types.NamespacedName{Namespace: namespace, Name: name})
+		return err
+	})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -75,6 +78,15 @@ func (r *Reconciler) lookAt(ctx context.Context, namespace, name string) (*corev
 		return nil, fmt.Errorf("looking at projection %q: %w", name, err)
 	}
 	return secret, nil
+}
+
+// inTurn makes one request about a Secret when it is its turn. An answer that
+// never comes must keep neither the turn nor the worker.
+func (r *Reconciler) inTurn(ctx context.Context, request func(context.Context) error) error {
+	defer r.secrets.begin()()
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return request(ctx)
 }
 
 // carry changes the data of a Secret to what a plan says, and nothing else of it.

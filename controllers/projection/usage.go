@@ -19,7 +19,7 @@ import (
 // recorded.
 var errUserSecretGone = errors.New("the UserSecret was deleted")
 
-// requestTimeout bounds one read or write of a UserSecret.
+// requestTimeout bounds one read or write of a UserSecret or of a projection.
 const requestTimeout = 15 * time.Second
 
 // subject is the UserSecret that a use is of.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,6 +78,12 @@ var _ = Describe("The operator's memory", Ordered, func() {
 		Expect(after).To(BeNumerically("<", before+noise))
 		Expect(watches(product)).To(Equal(watchesBefore))
 		Expect(watchesBefore).NotTo(ContainElement(ContainSubstring("/api/v1/secrets")))
+		Expect(watchesBefore).To(ContainElement(HavePrefix("/api/v1/pods ")))
+		for _, watch := range watchesBefore {
+			if strings.Contains(watch, "/pods ") {
+				Expect(strings.Fields(watch)).To(ContainElement(HavePrefix(v1alpha1.InjectedLabel)), watch)
+			}
+		}
 	}, SpecTimeout(6*time.Minute))
 
 	It("is small for each UserSecret", func(ctx SpecContext) {

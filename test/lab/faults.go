@@ -1,15 +1,17 @@
 package lab
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -30,15 +32,26 @@ const (
 	InternalError
 	// Timeout answers 504 after a moment, without asking the API server.
 	Timeout
-	// LostAnswer lets the request through and drops the answer with the connection.
+	// LostAnswer lets the request through and resets its stream instead of answering.
 	LostAnswer
-	// Drop drops the connection without asking the API server.
+	// Drop drops the connection without asking the API server, and with it all
+	// that is under way on it: HTTP/2 has a client's watches there too.
 	Drop
+	// Hang answers nothing until the client gives up.
+	Hang
 	// ShortWatch lets a watch live for a moment only.
 	ShortWatch
 	// SlowWatch delivers a watch's events late: what is cached is stale meanwhile.
 	SlowWatch
 )
+
+var faultNames = [...]string{
+	Pass: "none", Conflict: "409", TooManyRequests: "429 with Retry-After", InternalError: "500", Timeout: "504",
+	LostAnswer: "lost answer", Drop: "dropped connection", Hang: "no answer", ShortWatch: "short watch", SlowWatch: "slow watch",
+}
+
+// String implements fmt.Stringer.
+func (f Fault) String() string { return faultNames[f] }
 
 const (
 	faultTimeout   = 300 * time.Millisecond
@@ -51,9 +64,15 @@ const (
 type FaultyAPI struct {
 	server *httptest.Server
 	proxy  *httputil.ReverseProxy
-	choose atomic.Pointer[func(*http.Request) Fault]
-	made   atomic.Int64
+
+	mu      sync.Mutex
+	choose  func(*http.Request) Fault
+	made    map[Fault]int
+	watches map[*http.Request]context.CancelFunc
 }
+
+// connectionKey is the context key of the connection that a request came on.
+type connectionKey struct{}
 
 // FaultyAPI starts a proxy that lets everything pass until told otherwise. The
 // caller closes it.
@@ -67,15 +86,19 @@ func (l *Lab) FaultyAPI() (*FaultyAPI, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a transport to the API server: %w", err)
 	}
-	f := &FaultyAPI{proxy: &httputil.ReverseProxy{
+	f := &FaultyAPI{made: map[Fault]int{}, watches: map[*http.Request]context.CancelFunc{}}
+	f.proxy = &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:     transport,
 		FlushInterval: -1, // watches are streams
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-	}}
+	}
 	f.server = httptest.NewUnstartedServer(f)
 	f.server.EnableHTTP2 = true
 	f.server.Config.ErrorLog = quietLog()
+	f.server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, connectionKey{}, c)
+	}
 	f.server.StartTLS()
 	return f, nil
 }
@@ -89,16 +112,23 @@ func (f *FaultyAPI) Config(cfg *rest.Config) *rest.Config {
 }
 
 // Choose has choose decide about every request from now on; nil ends all faults.
+// Watches that are open live for minutes and would never be decided about: they
+// are ended, and come again.
 func (f *FaultyAPI) Choose(choose func(*http.Request) Fault) {
-	if choose == nil {
-		f.choose.Store(nil)
-		return
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.choose = choose
+	for _, end := range f.watches {
+		end()
 	}
-	f.choose.Store(&choose)
 }
 
-// Made is the number of faults made so far.
-func (f *FaultyAPI) Made() int64 { return f.made.Load() }
+// Made is the number of faults made so far, by kind.
+func (f *FaultyAPI) Made() map[Fault]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.made)
+}
 
 // Close drops all connections.
 func (f *FaultyAPI) Close() {
@@ -106,15 +136,34 @@ func (f *FaultyAPI) Close() {
 	f.server.Close()
 }
 
-// ServeHTTP implements http.Handler.
-func (f *FaultyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	fault := Pass
-	if choose := f.choose.Load(); choose != nil {
-		fault = (*choose)(r)
+// decide is what becomes of a request. A watch lasts until done is called, or the
+// next Choose.
+func (f *FaultyAPI) decide(r *http.Request) (fault Fault, decided *http.Request, done func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.choose != nil {
+		fault = f.choose(r)
 	}
 	if fault != Pass {
-		f.made.Add(1)
+		f.made[fault]++
 	}
+	if !IsWatch(r) {
+		return fault, r, func() {}
+	}
+	ctx, end := context.WithCancel(r.Context())
+	f.watches[r] = end
+	return fault, r.WithContext(ctx), func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.watches, r)
+		end()
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (f *FaultyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	fault, r, done := f.decide(r)
+	defer done()
 	switch fault {
 	case Conflict:
 		answer(w, http.StatusConflict, "Conflict")
@@ -130,6 +179,10 @@ func (f *FaultyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.proxy.ServeHTTP(discard{header: http.Header{}}, r)
 		panic(http.ErrAbortHandler)
 	case Drop:
+		_ = r.Context().Value(connectionKey{}).(net.Conn).Close() // fails only where it is closed already
+		panic(http.ErrAbortHandler)
+	case Hang:
+		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	case ShortWatch:
 		f.cutShort(w, r)
@@ -150,7 +203,8 @@ func IsWrite(r *http.Request) bool {
 
 // RandomFaults makes a fault of one in every so many requests, of the kind that
 // each can meet, from a seed, so that a run can be repeated. Leader election is
-// spared: losing it ends the process, which is another test.
+// spared: losing it ends the process, which is another test. Hang is not among
+// them, since what it costs depends on the deadline of who asks.
 func RandomFaults(seed uint64, oneIn int) func(*http.Request) Fault {
 	var mu sync.Mutex
 	random := rand.New(rand.NewPCG(seed, seed))
