@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -223,10 +224,23 @@ func (v *validator) staleKey(w *write) []string {
 		"For a manifest that you keep: 'kubectl usersecret reseal -f FILE'", id, active.ID)}
 }
 
-// nameGenerated says whether the API server made the name up from
-// metadata.generateName: the request gives none, though the object has one by now.
-// An update always gives it.
-func (w *write) nameGenerated() bool { return w.req.Name == "" && w.new.GenerateName != "" }
+// The API server makes a name from the first 58 characters of generateName at
+// most, and 5 of its own.
+const (
+	maxGeneratedFrom = 58
+	generatedPart    = 5
+)
+
+// nameGenerated says whether the name of a new object looks like one that was made
+// from metadata.generateName. Validation sees it as if it had been given.
+func (w *write) nameGenerated() bool {
+	from := w.new.GenerateName
+	if w.old != nil || from == "" {
+		return false
+	}
+	from = from[:min(len(from), maxGeneratedFrom)]
+	return strings.HasPrefix(w.new.Name, from) && len(w.new.Name) == len(from)+generatedPart
+}
 
 func (v *validator) open(ctx context.Context, w *write) (secretvalue.Value, error) {
 	place := envelope.Binding{Owner: w.owner, Namespace: w.req.Namespace, Name: w.new.Name}

@@ -79,9 +79,6 @@ func TestValidateRefuses(t *testing.T) {
 		"for another name, by a delegate": {write: func(c *cluster) writing {
 			return writing{user: gitops, object: by(gitops).sealed(c.seal("slack", canary))}
 		}, want: notOpened},
-		"for another name than the one given beside generateName": {write: func(c *cluster) writing {
-			return writing{object: openai.generated("open").sealed(c.seal("slack", canary))}
-		}, want: notOpened},
 		"nothing sealed": {write: func(*cluster) writing { return writing{object: openai} },
 			want: `spec.encryptedValue: this is no sealed value: it does not start with "us1."; seal the value with "kubectl usersecret seal"`},
 		"plaintext where the sealed value belongs": {write: func(*cluster) writing { return writing{object: openai.sealed(canary)} },
@@ -155,23 +152,26 @@ func TestValidateRefuses(t *testing.T) {
 func TestValidateSealedForGeneratedName(t *testing.T) {
 	c := makeCluster(t)
 	made := makeSecret("openai-x7k2p").generated("openai-")
+	long := strings.Repeat("a", 60)
 	const noName = "spec.encryptedValue: a sealed value is bound to its name, which nobody knows before generateName makes it: give metadata.name instead of generateName, and seal the value for that name"
+	foreign := c.seal("openai-", canary)
 	tests := map[string]struct {
 		object, old userSecret
 		want        string
 	}{
-		"create":              {object: made.sealed(c.seal("openai-", canary)), want: noName},
-		"create of plaintext": {object: made.sealed(canary), want: `spec.encryptedValue: this is no sealed value: it does not start with "us1."; seal the value with "kubectl usersecret seal"`},
-		"update":              {object: made.sealed(c.seal("openai-", canary)), old: made.sealed(c.seal("openai-x7k2p", canary)), want: notOpened},
+		"create":                {object: made.sealed(foreign), want: noName},
+		"create, cut off":       {object: makeSecret(long[:58] + "x7k2p").generated(long).sealed(foreign), want: noName},
+		"create of plaintext":   {object: made.sealed(canary), want: `spec.encryptedValue: this is no sealed value: it does not start with "us1."; seal the value with "kubectl usersecret seal"`},
+		"update":                {object: made.sealed(foreign), old: made.sealed(c.seal("openai-x7k2p", canary)), want: notOpened},
+		"another name given":    {object: makeSecret("slack").generated("openai-").sealed(foreign), want: notOpened},
+		"another of its length": {object: makeSecret("another-x7k2p").generated("openais-").sealed(foreign), want: notOpened},
+		"a longer name given":   {object: makeSecret("openai-of-the-team").generated("openai-").sealed(foreign), want: notOpened},
+		"nothing generated":     {object: makeSecret("x7k2p").sealed(foreign), want: notOpened},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			c.records = nil
 			req := writing{object: tt.object, old: tt.old}.request(t)
-			req.Name = "" // as the API server sends it, where it made the name up
-			if tt.old.UserSecret != nil {
-				req.Name = tt.object.Name
-			}
 			c.checkRefused(req, c.validate(req), "alice", tt.want)
 		})
 	}
