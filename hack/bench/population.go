@@ -74,7 +74,27 @@ func (b *bed) populate(ctx context.Context, s shape) (*population, error) {
 	if err := inParallel(s.users, setUpWorkers, func(i int) error { return b.store(ctx, p.users[i], s.secrets) }); err != nil {
 		return nil, err
 	}
-	return p, b.awaitObserved(ctx, p)
+	if err := b.awaitObserved(ctx, p); err != nil {
+		return nil, err
+	}
+	return p, b.awaitCounted(ctx, p)
+}
+
+// awaitCounted returns when the active key's status counts a population, which it
+// does a little later: nothing is left to be written then.
+func (b *bed) awaitCounted(ctx context.Context, p *population) error {
+	return lab.Await(ctx, "the active key to count the UserSecrets", func(ctx context.Context) (bool, error) {
+		var keys v1alpha1.EncryptionKeyList
+		if err := b.Client.List(ctx, &keys); err != nil {
+			return false, err
+		}
+		for i := range keys.Items {
+			if keys.Items[i].Status.Phase == v1alpha1.KeyActive {
+				return keys.Items[i].Status.SealedSecrets >= int64(len(p.users)*p.secrets), nil
+			}
+		}
+		return false, nil
+	})
 }
 
 // onboard is what an administrator does for a user, without a kubectl for each step.
