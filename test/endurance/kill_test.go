@@ -2,6 +2,8 @@ package endurance_test
 
 import (
 	"context"
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -12,9 +14,11 @@ import (
 
 var _ = Describe("An operator that is killed", Ordered, func() {
 	const (
-		pods   = 300
+		pods = 300
+		// kills are those of a process that led, at least. A new process waits for
+		// the Lease of the one that was killed, about 4 s.
 		kills  = 20
-		spread = 100 * time.Second
+		spread = 160 * time.Second
 	)
 	var product *rig.Rig
 	BeforeAll(func() { product = startRig(rig.Options{}) })
@@ -22,28 +26,56 @@ var _ = Describe("An operator that is killed", Ordered, func() {
 
 	It("counts every pod once, leaves nothing behind, and keeps nobody waiting", func(ctx SpecContext) {
 		secrets := onboard(ctx, product, 3, 6)
+		k := &killer{product: product, random: seeded(2)}
 		killing, stop := context.WithCancel(ctx)
-		killed := make(chan int, 1)
-		random := seeded(2)
-		go func() {
+		var done sync.WaitGroup
+		done.Go(func() {
 			defer GinkgoRecover()
-			n := 0
-			for ; n < kills && killing.Err() == nil; n++ {
-				pause(killing, time.Duration(500+random.IntN(4000))*time.Millisecond)
-				product.KillReplica(0)
-				Expect(product.StartOperator(ctx)).To(Succeed())
-			}
-			killed <- n
-		}()
+			k.kill(ctx, killing)
+		})
 		granted, err := crowd{product: product, secrets: secrets, random: seeded(1), pods: pods, spread: spread}.come(ctx)
 		stop()
-		n := <-killed
-		AddReportEntry("killed", n)
+		done.Wait()
+		AddReportEntry("killed while it led", k.leaders)
+		AddReportEntry("killed before it led", k.early)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(n).To(BeNumerically(">=", kills), "kills that fell into the crowd's time")
+		Expect(k.leaders).To(BeNumerically(">=", kills), "kills of a leader that fell into the crowd's time")
+		Expect(k.early).To(BeNumerically(">", 0))
 		expectExact(ctx, product, secrets, granted)
 	}, SpecTimeout(15*time.Minute))
 })
+
+// killer kills the one operator at random moments, and counts how often it led.
+type killer struct {
+	product        *rig.Rig
+	random         *rand.Rand
+	leaders, early int
+}
+
+// maxLead is the longest that a leader lives.
+const maxLead = 2500 * time.Millisecond
+
+// kill goes on until killing ends. Every eighth process does not live to lead.
+func (k *killer) kill(ctx, killing context.Context) {
+	GinkgoHelper()
+	for n := 1; killing.Err() == nil; n++ {
+		early := n%8 == 0
+		if !early {
+			awaitLead(ctx, k.product)
+		}
+		pause(killing, time.Duration(k.random.Int64N(int64(maxLead))))
+		if killing.Err() != nil {
+			return
+		}
+		k.product.KillReplica(0)
+		Expect(k.product.StartOperator(ctx)).To(Succeed())
+		if early {
+			k.early++
+		} else {
+			k.leaders++
+		}
+	}
+}
 
 func pause(ctx context.Context, d time.Duration) {
 	select {

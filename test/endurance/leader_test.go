@@ -68,6 +68,20 @@ func leaderOf(ctx context.Context, product *rig.Rig) int {
 	return leader
 }
 
+// awaitLead waits until the one operator leads. A process that lost its Lease, as on
+// a machine with too much to do, has ended, and is started again as a Deployment does.
+func awaitLead(ctx context.Context, product *rig.Rig) {
+	GinkgoHelper()
+	Eventually(func() (float64, error) {
+		if product.Operator == nil || !product.Operator.Running() {
+			if err := product.StartOperator(ctx); err != nil {
+				return 0, err
+			}
+		}
+		return metric(ctx, product.Replica(0), "leader_election_master_status")
+	}).Should(BeEquivalentTo(1))
+}
+
 // survivor is the number of the one replica that runs.
 func survivor(product *rig.Rig) int {
 	if product.Replica(0).Process == nil {

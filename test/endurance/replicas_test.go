@@ -134,7 +134,7 @@ var _ = Describe("Two replicas", Ordered, func() {
 		under(ctx, func() {
 			killed = time.Now()
 			product.KillReplica(leader)
-			pod := rig.WorkflowPod("user-0", "after-the-kill", "name:key-0")
+			pod := rig.WorkflowPod("user-0", "after-the-kill", "name:key-0=KEY")
 			Expect(insist(ctx, func() error { return product.Client.Create(ctx, pod) })).To(Succeed())
 			Expect(awaitServed(ctx, product, pod)).To(Succeed())
 			tookOver = time.Since(killed)

@@ -29,6 +29,9 @@ var _ = Describe("An operator that is killed while it rotates", Ordered, func() 
 		users  = 10
 		each   = 100
 		rounds = 20
+		// resealTime is less than resealing all takes, so that nearly every kill
+		// comes in its middle.
+		resealTime = 1500 * time.Millisecond
 	)
 	var product *rig.Rig
 	BeforeAll(func() { product = startRig(rig.Options{}) })
@@ -50,12 +53,25 @@ var _ = Describe("An operator that is killed while it rotates", Ordered, func() 
 				}
 			})
 		}
+		resealing := 0
 		for round := range rounds {
+			awaitLead(ctx, product)
+			key := fmt.Sprintf("v%d", round+2)
 			Expect(insist(ctx, func() error {
-				return product.Client.Create(ctx, &v1alpha1.EncryptionKey{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("v%d", round+2)}})
+				return product.Client.Create(ctx, &v1alpha1.EncryptionKey{ObjectMeta: metav1.ObjectMeta{Name: key}})
 			})).To(Succeed())
-			pause(ctx, time.Duration(200+random.IntN(3000))*time.Millisecond)
+			// Counted by this very process: it leads, and works.
+			Eventually(func() (float64, error) { return metric(ctx, product.Replica(0), "usersecret_reseals_total") }).Should(BeNumerically(">", 0))
+			pause(ctx, time.Duration(random.Int64N(int64(resealTime))))
+			resealed, err := metric(ctx, product.Replica(0), "usersecret_reseals_total")
+			Expect(err).NotTo(HaveOccurred())
 			product.KillReplica(0)
+			done, err := owned.sealedWith(ctx, key)
+			Expect(err).NotTo(HaveOccurred())
+			AddReportEntry("resealed by the process that was killed, and with the newest key in all", fmt.Sprintf("%v, %d of %d", resealed, done, users*each))
+			if done < users*each {
+				resealing++
+			}
 			Expect(product.StartOperator(ctx)).To(Succeed())
 		}
 		newest := fmt.Sprintf("v%d", rounds+1)
@@ -66,6 +82,8 @@ var _ = Describe("An operator that is killed while it rotates", Ordered, func() 
 		Eventually(func() (int, error) { return owned.sealedWith(ctx, newest) }).WithTimeout(5 * time.Minute).WithPolling(time.Second).Should(Equal(users * each))
 		Expect(w.look(ctx)).To(Succeed())
 		AddReportEntry("kills", rounds)
+		AddReportEntry("kills of a leader that was resealing", resealing)
+		Expect(resealing).To(BeNumerically(">=", rounds*3/4))
 		AddReportEntry("looks of the prober, each at all UserSecrets", w.looks.Load())
 		AddReportEntry("values opened", w.opened.Load())
 		AddReportEntry("values changed by their owners meanwhile", owned.changes.Load())
@@ -73,7 +91,7 @@ var _ = Describe("An operator that is killed while it rotates", Ordered, func() 
 		Expect(w.looks.Load()).To(BeNumerically(">", rounds))
 		Expect(owned.changes.Load()).To(BeNumerically(">", rounds))
 		Expect(owned.served.Load()).To(BeNumerically(">", 0))
-	}, SpecTimeout(40*time.Minute))
+	}, SpecTimeout(15*time.Minute))
 })
 
 // estate is what users own: each value is a number that only grows, so that one

@@ -11,7 +11,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"usersecrets.dev/operator/api/v1alpha1"
+	"usersecrets.dev/operator/internal/inject"
 	"usersecrets.dev/operator/test/lab"
 	"usersecrets.dev/operator/test/rig"
 )
@@ -137,16 +140,33 @@ func projections(ctx context.Context, product *rig.Rig) ([]string, error) {
 	return names, err
 }
 
-// awaitServed waits until a pod's projection is there.
+// awaitServed waits until a pod's projection is there, which must hold what the pod
+// asked for from the first, and nothing else. Every element of its list names a key.
 func awaitServed(ctx context.Context, product *rig.Rig, pod *corev1.Pod) error {
 	ctx, cancel := context.WithTimeout(ctx, servedTime)
 	defer cancel()
+	items, err := inject.ParseList(pod.Annotations[v1alpha1.InjectAnnotation])
+	if err != nil {
+		return err
+	}
+	var asked []string
+	for _, item := range items {
+		asked = append(asked, item.Key)
+	}
+	slices.Sort(asked)
 	key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Annotations[v1alpha1.ProjectionAnnotation]}
-	return lab.Await(ctx, "the projection of pod "+pod.Name, func(ctx context.Context) (bool, error) {
-		err := product.Client.Get(ctx, key, &corev1.Secret{})
+	secret := &corev1.Secret{}
+	err = lab.Await(ctx, "the projection of pod "+pod.Name, func(ctx context.Context) (bool, error) {
+		err := product.Client.Get(ctx, key, secret)
 		return err == nil, client.IgnoreNotFound(err)
 	})
+	if held := slices.Sorted(maps.Keys(secret.Data)); err == nil && !slices.Equal(held, asked) {
+		err = fmt.Errorf("%w: pod %s asked for %q, and its projection holds %q", errOtherKeys, pod.Name, asked, held)
+	}
+	return err
 }
+
+var errOtherKeys = errors.New("a projection does not hold what was asked for")
 
 // end has a pod end in one of the ways that pods end.
 func end(ctx context.Context, product *rig.Rig, pod *corev1.Pod, way int) error {
