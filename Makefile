@@ -15,8 +15,10 @@ TOOL := go tool -modfile=hack/tools/go.mod
 PACKAGES := ./...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-# Evaluated only where a recipe uses it: builds the control plane once.
-ASSETS = $(shell hack/controlplane/build.sh)
+# How a recipe gets the control plane, built once. In the recipe's own shell, so
+# that the recipe ends where the build fails; an export of the output would hide
+# that it did.
+WITH_ASSETS := assets="$$(hack/controlplane/build.sh)"; export KUBEBUILDER_ASSETS="$$assets";
 FUZZTIME ?= 30s
 # Flags of hack/bench: -only, -quick, -profiles DIR, -markdown PAGE.
 BENCHFLAGS ?=
@@ -58,17 +60,17 @@ image: ## Build the container image (needs a container engine).
 
 .PHONY: demo
 demo: ## Show the main job on a real control plane, from nothing to done.
-	@assets="$(ASSETS)"; KUBEBUILDER_ASSETS="$$assets" go run ./hack/demo
+	@$(WITH_ASSETS) go run ./hack/demo
 
 .PHONY: dev
 dev: ## Start the same and stay, with kubeconfigs for alice, bob and an admin.
-	@assets="$(ASSETS)"; KUBEBUILDER_ASSETS="$$assets" go run ./hack/dev
+	@$(WITH_ASSETS) go run ./hack/dev
 
 ##@ Check it
 
 .PHONY: test
 test: ## Run all tests against a real kube-apiserver and etcd.
-	@assets="$(ASSETS)"; export KUBEBUILDER_ASSETS="$$assets"; \
+	@$(WITH_ASSETS) \
 	go test -p 2 -timeout 40m $(PACKAGES); \
 	GODEBUG=fips140=only go test -count=1 -short ./internal/envelope ./internal/keyring ./internal/secretvalue; \
 	GOEXPERIMENT=runtimesecret go test -count=1 -short ./internal/erasing ./internal/envelope ./internal/keyring
@@ -76,8 +78,8 @@ test: ## Run all tests against a real kube-apiserver and etcd.
 .PHONY: endurance
 endurance: ## Kill, starve and crowd the operator, and print what came of it; SEED=n repeats a run.
 	@hack/machine.sh
-	@assets="$(ASSETS)"; export KUBEBUILDER_ASSETS="$$assets"; \
-	go test -count=1 -timeout 40m ./test/endurance -ginkgo.v $(if $(SEED),-ginkgo.seed=$(SEED))
+	@$(WITH_ASSETS) \
+	go test -v -count=1 -timeout 60m ./test/endurance -ginkgo.v $(if $(SEED),-ginkgo.seed=$(SEED))
 
 .PHONY: lint
 lint: ## Run the linter.
@@ -95,7 +97,7 @@ fuzz: ## Run every fuzzer for FUZZTIME (default 30s) each.
 bench: ## Measure the product beside its floors, and print the machine.
 	@hack/machine.sh
 	go test -run '^$$' -bench . -benchmem ./internal/envelope ./internal/keyring
-	@assets="$(ASSETS)"; KUBEBUILDER_ASSETS="$$assets" go run ./hack/bench $(BENCHFLAGS)
+	@$(WITH_ASSETS) go run ./hack/bench $(BENCHFLAGS)
 
 .PHONY: clean
 clean: ## Remove what was built, but for the control plane.

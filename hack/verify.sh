@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
-generated=(api/v1alpha1/zz_generated.deepcopy.go config/crd/bases config/rbac/role.yaml docs/api/v1alpha1.md docs/usage/reference)
+generated=(api/v1alpha1/zz_generated.deepcopy.go config/crd/bases config/rbac/role.yaml docs/api/v1alpha1.md)
 keep() { for path in "${generated[@]}"; do [ ! -e "$path" ] || cp -r --parents "$path" "$before"; done; }
 
 keep
@@ -20,9 +20,16 @@ for path in "${generated[@]}"; do
 done
 
 for module in . hack/tools hack/controlplane/kubernetes hack/controlplane/etcd; do
-	if ! (cd "$module" && go mod tidy -diff >/dev/null 2>&1); then
-		echo "$module/go.mod is not tidy: run 'go mod tidy' there and commit the result." >&2
-		stale=1
+	if diff=$(cd "$module" && go mod tidy -diff); then
+		continue
+	fi
+	stale=1
+	# go prints the diff on standard output, and what kept it from making one, as
+	# a module that could not be fetched, on standard error.
+	if [ -n "$diff" ]; then
+		printf '%s\n%s\n' "$diff" "$module/go.mod is not tidy: run 'go mod tidy' there and commit the result." >&2
+	else
+		echo "$module/go.mod could not be checked: see above what go says." >&2
 	fi
 done
 

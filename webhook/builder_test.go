@@ -32,6 +32,11 @@ func (s userSecret) sealed(text string) userSecret {
 	return s.with(func(us *v1alpha1.UserSecret) { us.Spec.EncryptedValue = text })
 }
 
+// generated has a prefix that names are made from.
+func (s userSecret) generated(prefix string) userSecret {
+	return s.with(func(us *v1alpha1.UserSecret) { us.GenerateName = prefix })
+}
+
 func (s userSecret) plain(value string) userSecret {
 	return s.with(func(us *v1alpha1.UserSecret) { us.Spec.Value = &value })
 }

@@ -30,7 +30,7 @@ func stored() map[string]any {
 			"provider": "postgresql", "type": "connection_string", "encryptedValue": "us1.v1-3f9a2c1b.AAAA", "value": "of no matter",
 			"expiresAt": "2027-01-01T00:00:00Z", "verification": map[string]any{"mode": "OnDemand"}, "displayName": "d", "tags": []any{"a", "b"},
 		},
-		"status": map[string]any{"masked": "••••••••cdef", "owner": "alice"},
+		"status": map[string]any{"masked": "........cdef", "owner": "alice"},
 	}
 }
 
@@ -144,7 +144,7 @@ func TestRepetitionIsNotFound(t *testing.T) {
 		"the ciphertext":                    {value: "us1.v1-3f9a2c1b"},
 		"a field manager":                   {value: "kubectl-client-side-apply"},
 		"an owner reference":                {value: "owned-by-config"},
-		"the mask":                          {value: "••••••••cdef"},
+		"the mask":                          {value: "........cdef"},
 		"a field's name":                    {value: "encryptedValue"},
 		"an annotation's value as its key":  {value: "verification"},
 

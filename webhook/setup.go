@@ -4,7 +4,8 @@
 //
 // Every decision here needs the requester or another object; what an object can
 // say about itself is in the CRD, and what must hold while the operator is away
-// is in config/policy. Answers to anybody but the owner never depend on a value.
+// is in config/policy. Answers to anybody but the owner never depend on a value,
+// but for the catalogue's pattern, which a delegate's new value must match too.
 package webhook
 
 import (

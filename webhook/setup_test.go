@@ -27,20 +27,22 @@ func TestRegister(t *testing.T) {
 	})
 	sealed := makeSecret("openai").sealed(c.seal("openai", canary))
 	asked := map[string]admissionv1.AdmissionRequest{
-		"/seal-usersecret":     makeRequest(t, "bob", makeSecret("openai").plain(canary), nil).AdmissionRequest,
-		"/validate-usersecret": makeRequest(t, operator, sealed.active(false), sealed).AdmissionRequest,
-		"/delete-usersecret":   deletion(t, "bob").AdmissionRequest,
-		"/inject-pod":          podRequest(t, "bob", makePod("openai", "ttl", "61m")).AdmissionRequest,
+		"/seal-usersecret":      makeRequest(t, "bob", makeSecret("openai").plain(canary), nil).AdmissionRequest,
+		"/validate-usersecret":  makeRequest(t, operator, sealed.active(false), sealed).AdmissionRequest,
+		"/delete-usersecret":    deletion(t, "bob").AdmissionRequest,
+		"/inject-pod":           podRequest(t, "bob", makePod("openai", "ttl", "61m")).AdmissionRequest,
+		"/delete-encryptionkey": keyDeletion(t, c, "v1", false).AdmissionRequest,
 	}
 	got := map[string]string{}
 	for path, hook := range h {
 		got[path] = ask(t, hook, asked[path])
 	}
 	want := map[string]string{
-		"/seal-usersecret":     errPlaintext.Error(),
-		"/validate-usersecret": operatorMessage,
-		"/delete-usersecret":   strangerMessage,
-		"/inject-pod":          "malformed annotation usersecrets.dev/ttl: 1h1m0s is over this cluster's limit: give at most 1h0m0s",
+		"/seal-usersecret":      errPlaintext.Error(),
+		"/validate-usersecret":  operatorMessage,
+		"/delete-usersecret":    strangerMessage,
+		"/inject-pod":           "malformed annotation usersecrets.dev/ttl: 1h1m0s is over this cluster's limit: give at most 1h0m0s",
+		"/delete-encryptionkey": `EncryptionKey "v1" is active: new values are sealed with it. Make a newer one first, with 'kubectl usersecret keys rotate'`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)

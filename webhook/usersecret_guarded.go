@@ -20,7 +20,8 @@ var guardedAnnotations = []string{
 
 // guardedChange says whether an update changes anything that the owner and
 // delegates alone decide. Labels, other annotations and writes that change
-// nothing are not looked at, so that backups, labelling and storage migration pass.
+// nothing may be written by anybody, so that backups, labelling and storage
+// migration pass; of the owner's, checkMetadata looks whether they repeat the value.
 func (w *write) guardedChange() bool {
 	if !equality.Semantic.DeepEqual(w.old.Spec, w.new.Spec) {
 		return true

@@ -92,7 +92,9 @@ type plaintextRequest struct {
 	object, old map[string]any
 }
 
+// seal takes the value: whatever comes of it, it is overwritten in the end.
 func (s *sealer) seal(ctx context.Context, req admission.Request, value secretvalue.Value, p plaintextRequest) (string, error) {
+	defer value.Zero()
 	if nameOf(req, p.object) == "" {
 		return "", errGenerateName
 	}
@@ -108,12 +110,19 @@ func (s *sealer) seal(ctx context.Context, req admission.Request, value secretva
 		return "", errRepeated(path)
 	}
 	place := envelope.Binding{Owner: p.owner, Namespace: req.Namespace, Name: nameOf(req, p.object)}
-	if before != "" {
-		if current, err := s.keys.OpenText(ctx, before, place); err == nil && current.Equal(value) {
-			return before, nil
-		}
+	if before != "" && s.opensTo(ctx, before, place, value) {
+		return before, nil
 	}
 	return s.keys.Seal(place, value)
+}
+
+func (s *sealer) opensTo(ctx context.Context, sealed string, place envelope.Binding, value secretvalue.Value) bool {
+	current, err := s.keys.OpenText(ctx, sealed, place)
+	if err != nil {
+		return false
+	}
+	defer current.Zero()
+	return current.Equal(value)
 }
 
 func errRepeated(path string) error {

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"usersecrets.dev/operator/api/v1alpha1"
+	"usersecrets.dev/operator/internal/secretvalue"
 )
 
 func (c *cluster) mutate(req admission.Request) admission.Response {
@@ -155,4 +156,21 @@ func TestSealForTheObjectsName(t *testing.T) {
 	req := makeRequest(t, "alice", makeSecret("openai").plain(canary), nil)
 	req.Name = ""
 	c.checkOpens("openai", at(patched(t, req, c.mutate(req)), "spec", "encryptedValue").(string), canary)
+}
+
+// What was sealed, or refused, does not stay in memory.
+func TestSealOverwritesTheValue(t *testing.T) {
+	c := makeCluster(t)
+	for name, sealedName := range map[string]string{"sealed": "openai", "refused": ""} {
+		req := makeRequest(t, "alice", makeSecret(sealedName).plain(canary), nil)
+		req.Name = sealedName
+		value := secretvalue.FromString(canary)
+		text, err := (&sealer{vault: c.vault}).seal(t.Context(), req, value, plaintextRequest{owner: "alice"})
+		if (err == nil) != (name == "sealed") {
+			t.Errorf("%s: sealed as %q, error %v", name, text, err)
+		}
+		if value.Len() != 0 {
+			t.Errorf("%s: the value is still there", name)
+		}
+	}
 }

@@ -31,6 +31,7 @@ var (
 	errOperator = errors.New("the operator changes nothing but spec.encryptedValue")
 	errResealed = errors.New("the operator seals the same value again, and no other")
 	errCreator  = errors.New("annotation " + v1alpha1.CreatedByAnnotation + " is stamped when the UserSecret is created, and stays: leave it out")
+	errNoName   = errors.New("a sealed value is bound to its name, which nobody knows before generateName makes it: give metadata.name instead of generateName, and seal the value for that name")
 	errPast     = errors.New("spec.expiresAt lies in the past: give a time to come, or leave it out")
 )
 
@@ -169,10 +170,13 @@ func (v *validator) checkExpiry(w *write) error {
 func (v *validator) checkValue(ctx context.Context, w *write, entry *v1alpha1.ProviderType) ([]string, error) {
 	value, err := v.open(ctx, w)
 	if err != nil {
-		if w.valueChanged() {
-			return nil, fmt.Errorf("spec.encryptedValue: %w", err)
+		if !w.valueChanged() {
+			return nil, nil
 		}
-		return nil, nil
+		if errors.Is(err, envelope.ErrNotOpened) && w.nameGenerated() {
+			err = errNoName
+		}
+		return nil, fmt.Errorf("spec.encryptedValue: %w", err)
 	}
 	defer value.Zero()
 	if w.standing == isOperator && w.valueChanged() {
@@ -180,8 +184,8 @@ func (v *validator) checkValue(ctx context.Context, w *write, entry *v1alpha1.Pr
 			return nil, err
 		}
 	}
-	// Only to the owner may an answer depend on the value: anybody else could
-	// check guesses against it.
+	// Only to the owner may an answer depend on the value, but for the catalogue's
+	// pattern: anybody else could check guesses against it.
 	if w.standing == isOwner {
 		if err := v.checkRepetition(w, value); err != nil {
 			return nil, err
@@ -218,6 +222,11 @@ func (v *validator) staleKey(w *write) []string {
 	return []string{fmt.Sprintf("spec.encryptedValue is sealed with key %s, and %s has taken over; the older key will be deleted some day. "+
 		"For a manifest that you keep: 'kubectl usersecret reseal -f FILE'", id, active.ID)}
 }
+
+// nameGenerated says whether the API server made the name up from
+// metadata.generateName: the request gives none, though the object has one by now.
+// An update always gives it.
+func (w *write) nameGenerated() bool { return w.req.Name == "" && w.new.GenerateName != "" }
 
 func (v *validator) open(ctx context.Context, w *write) (secretvalue.Value, error) {
 	place := envelope.Binding{Owner: w.owner, Namespace: w.req.Namespace, Name: w.new.Name}
@@ -258,7 +267,7 @@ func (v *validator) checkRival(ctx context.Context, w *write, entry *v1alpha1.Pr
 	return nil
 }
 
-// checkMetadata admits a write that changes nothing guarded. Its owner alone is
+// checkMetadata admits a write that changes nothing guarded. The owner alone is
 // kept from writing the value into a label or annotation.
 func (v *validator) checkMetadata(ctx context.Context, w *write) admission.Response {
 	if equality.Semantic.DeepEqual(w.old.Labels, w.new.Labels) && equality.Semantic.DeepEqual(w.old.Annotations, w.new.Annotations) {

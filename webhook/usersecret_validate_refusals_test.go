@@ -79,6 +79,9 @@ func TestValidateRefuses(t *testing.T) {
 		"for another name, by a delegate": {write: func(c *cluster) writing {
 			return writing{user: gitops, object: by(gitops).sealed(c.seal("slack", canary))}
 		}, want: notOpened},
+		"for another name than the one given beside generateName": {write: func(c *cluster) writing {
+			return writing{object: openai.generated("open").sealed(c.seal("slack", canary))}
+		}, want: notOpened},
 		"nothing sealed": {write: func(*cluster) writing { return writing{object: openai} },
 			want: `spec.encryptedValue: this is no sealed value: it does not start with "us1."; seal the value with "kubectl usersecret seal"`},
 		"plaintext where the sealed value belongs": {write: func(*cluster) writing { return writing{object: openai.sealed(canary)} },
@@ -143,6 +146,33 @@ func TestValidateRefuses(t *testing.T) {
 				owner = ""
 			}
 			c.checkRefused(req, c.validate(req), owner, tt.want)
+		})
+	}
+}
+
+// A name that generateName makes nobody can seal for. What else is wrong with the
+// value is still told as it is; an update has its name.
+func TestValidateSealedForGeneratedName(t *testing.T) {
+	c := makeCluster(t)
+	made := makeSecret("openai-x7k2p").generated("openai-")
+	const noName = "spec.encryptedValue: a sealed value is bound to its name, which nobody knows before generateName makes it: give metadata.name instead of generateName, and seal the value for that name"
+	tests := map[string]struct {
+		object, old userSecret
+		want        string
+	}{
+		"create":              {object: made.sealed(c.seal("openai-", canary)), want: noName},
+		"create of plaintext": {object: made.sealed(canary), want: `spec.encryptedValue: this is no sealed value: it does not start with "us1."; seal the value with "kubectl usersecret seal"`},
+		"update":              {object: made.sealed(c.seal("openai-", canary)), old: made.sealed(c.seal("openai-x7k2p", canary)), want: notOpened},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c.records = nil
+			req := writing{object: tt.object, old: tt.old}.request(t)
+			req.Name = "" // as the API server sends it, where it made the name up
+			if tt.old.UserSecret != nil {
+				req.Name = tt.object.Name
+			}
+			c.checkRefused(req, c.validate(req), "alice", tt.want)
 		})
 	}
 }

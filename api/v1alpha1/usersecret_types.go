@@ -142,8 +142,18 @@ type UserSecretSpec struct {
 // +kubebuilder:validation:Enum=create;read;update;delete;use
 type AccessType string
 
-// AccessUse is a value issued to a workflow pod.
-const AccessUse AccessType = "use"
+const (
+	// AccessCreate is a UserSecret made.
+	AccessCreate AccessType = "create"
+	// AccessRead is a value read back by a person.
+	AccessRead AccessType = "read"
+	// AccessUpdate is a UserSecret changed, its value or what is said about it.
+	AccessUpdate AccessType = "update"
+	// AccessDelete is a UserSecret deleted.
+	AccessDelete AccessType = "delete"
+	// AccessUse is a value issued to a workflow pod.
+	AccessUse AccessType = "use"
+)
 
 // Access is one recorded use of a UserSecret.
 type Access struct {
@@ -320,8 +330,9 @@ type UserSecretStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	KeyID string `json:"keyID,omitempty"`
 
-	// valueID is a keyed MAC of the value and its place. It changes when the
-	// value changes and stays when the same value is sealed again.
+	// valueID is a keyed MAC of the newest value that opened, and its place. It
+	// changes when the value changes; it stays when the same value is sealed
+	// again, and while the value does not open.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
@@ -346,7 +357,7 @@ type UserSecretStatus struct {
 	// +kubebuilder:validation:MaxItems=20
 	RecentAccesses []Access `json:"recentAccesses,omitempty"`
 
-	// valueUpdatedAt is when the operator first saw the present value.
+	// valueUpdatedAt is when the operator first saw the value of valueID.
 	//
 	// +optional
 	ValueUpdatedAt *metav1.Time `json:"valueUpdatedAt,omitempty"`

@@ -72,6 +72,8 @@ type options struct {
 	webhookHosts []string
 	certDir      string
 
+	webhookClientCA string
+
 	healthAddress  string
 	metricsAddress string
 	pprofAddress   string
@@ -124,6 +126,7 @@ func (o *options) bind(cmd *cobra.Command) {
 	f.IntVar(&o.webhookPort, "webhook-port", o.webhookPort, "Port that the webhook server listens on.")
 	f.StringSliceVar(&o.webhookHosts, "webhook-host", o.webhookHosts, "Further host names or IP addresses that the API server calls the webhooks by, where they are configured by URL.")
 	f.StringVar(&o.certDir, "webhook-cert-dir", o.certDir, "Folder with tls.crt and tls.key, such as cert-manager mounts; the operator then manages no certificates and no caBundle.")
+	f.StringVar(&o.webhookClientCA, "webhook-client-ca-file", o.webhookClientCA, "File with the authorities, in PEM, that sign the client certificates of API servers and of nobody else; callers of the webhooks need such a certificate. Read once, at start. Empty: whoever reaches the port is answered.")
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", o.healthAddress, "Address of /healthz and /readyz.")
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", o.metricsAddress, "Address of /metrics; 0 turns it off.")
 	f.StringVar(&o.pprofAddress, "pprof-bind-address", o.pprofAddress, "Address of /debug/pprof, which is open to whoever reaches it, such as 127.0.0.1:6060; empty turns it off.")

@@ -74,7 +74,7 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	p.owners = &owner.Resolver{Cache: p.manager.GetCache(), Live: p.direct, Annotation: o.ownerAnnotation}
-	p.guard = guard.New(p.direct)
+	p.guard = guard.New(p.direct, guard.Installation{Account: p.operator, Namespace: o.namespace, OwnerAnnotation: o.ownerAnnotation})
 	for _, setup := range []func(context.Context) error{p.setupCaches, p.setupKeys, p.setupWebhooks, p.setupControllers, p.setupChecks} {
 		if err := setup(ctx); err != nil {
 			return err
@@ -143,7 +143,7 @@ func (p *parts) setupChecks(context.Context) error {
 		p.manager.AddReadyzCheck("policies", p.guard.Ready),
 		p.manager.AddReadyzCheck("caches", caches.check),
 		p.manager.AddReadyzCheck("stays", p.stays),
-		p.manager.AddReadyzCheck("webhook-server", p.manager.GetWebhookServer().StartedChecker()),
+		p.manager.AddReadyzCheck("webhook-server", once(p.manager.GetWebhookServer().StartedChecker())),
 	)
 }
 

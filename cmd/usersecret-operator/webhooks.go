@@ -16,11 +16,18 @@ import (
 const serviceName = "usersecret-operator-webhook"
 
 // webhookServer serves with a certificate from memory, or from the files that
-// cert-manager mounts.
+// cert-manager mounts, and where so told to API servers alone.
 func (p *parts) webhookServer() (webhook.Server, error) {
 	o := p.options
 	options := webhook.Options{Host: o.webhookBind, Port: o.webhookPort, CertDir: o.certDir}
 	options.TLSOpts = append(options.TLSOpts, func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 })
+	if o.webhookClientCA != "" {
+		callers, err := callersBy(o.webhookClientCA)
+		if err != nil {
+			return nil, err
+		}
+		options.TLSOpts = append(options.TLSOpts, callers)
+	}
 	if o.certDir != "" {
 		return webhook.NewServer(options), nil
 	}

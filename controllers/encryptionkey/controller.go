@@ -10,9 +10,11 @@
 package encryptionkey
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,6 +33,7 @@ import (
 
 	"usersecrets.dev/operator/api/v1alpha1"
 	"usersecrets.dev/operator/internal/census"
+	"usersecrets.dev/operator/internal/keyname"
 	"usersecrets.dev/operator/internal/keyring"
 )
 
@@ -58,7 +61,10 @@ const (
 	removalGrace = 10 * time.Minute
 	// problemRetry is when to look again at material that is broken or out of
 	// reach: that somebody restores it raises no event.
-	problemRetry = 30 * time.Second
+	problemRetry = 10 * time.Second
+	// lookEvery is when to look again at material that is whole: that somebody
+	// edits its Secret raises none either.
+	lookEvery = time.Minute
 )
 
 // SetupWithManager registers the controller.
@@ -93,12 +99,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl
 	if err := errors.Join(failed, err); err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: sooner(again, due)}, nil
+	return ctrl.Result{RequeueAfter: sooner(sooner(again, due), lookEvery)}, nil
 }
 
 // observe collects the facts about one key.
 func (r *Reconciler) observe(ctx context.Context, name string) (facts, error) {
 	f := facts{name: name, now: r.Clock.Now()}
+	if err := r.Keys.Reload(ctx); err != nil {
+		return f, err
+	}
 	object := &v1alpha1.EncryptionKey{}
 	err := r.Client.Get(ctx, types.NamespacedName{Name: name}, object)
 	if client.IgnoreNotFound(err) != nil {
@@ -123,7 +132,7 @@ func (r *Reconciler) observe(ctx context.Context, name string) (facts, error) {
 func (r *Reconciler) carryOut(ctx context.Context, f facts, p plan) (time.Duration, error) {
 	switch p.step {
 	case makeMaterial:
-		return p.again, r.makeMaterial(ctx, f)
+		return p.again, r.makeMaterial(ctx)
 	case makeObject:
 		return p.again, r.makeObject(ctx, f)
 	case withdraw:
@@ -137,18 +146,43 @@ func (r *Reconciler) carryOut(ctx context.Context, f facts, p plan) (time.Durati
 	}
 }
 
-func (r *Reconciler) makeMaterial(ctx context.Context, f facts) error {
-	made, err := r.Keys.EnsureKey(ctx, f.name)
-	if errors.Is(err, keyring.ErrTampered) || errors.Is(err, keyring.ErrMaterialLost) || errors.Is(err, keyring.ErrWrongRootKey) {
-		return nil // the key's own status says so
-	}
+// makeMaterial makes the material of every key that is new, the oldest first: what
+// was made last while the operator was away is to be the newest.
+func (r *Reconciler) makeMaterial(ctx context.Context) error {
+	waiting, err := r.waiting(ctx)
 	if err != nil {
-		return fmt.Errorf("making the material of EncryptionKey %q: %w", f.name, err)
+		return err
 	}
-	if made {
-		r.Events.Eventf(f.object, nil, corev1.EventTypeNormal, "MaterialMade", "Generate", "New values are sealed with this key from now on, and stored ones are sealed again")
+	for i := range waiting {
+		object := &waiting[i]
+		made, err := r.Keys.EnsureKey(ctx, object.Name)
+		if errors.Is(err, keyring.ErrTampered) || errors.Is(err, keyring.ErrMaterialLost) || errors.Is(err, keyring.ErrWrongRootKey) {
+			continue // the key's own status says so
+		}
+		if err != nil {
+			return fmt.Errorf("making the material of EncryptionKey %q: %w", object.Name, err)
+		}
+		if made {
+			r.Events.Eventf(object, nil, corev1.EventTypeNormal, "MaterialMade", "Generate", "New values are sealed with this key from now on, and stored ones are sealed again")
+		}
 	}
 	return nil
+}
+
+// waiting are the EncryptionKeys that never had material, in the order in which
+// they were made. Times are of whole seconds; of the same second, names decide.
+func (r *Reconciler) waiting(ctx context.Context) ([]v1alpha1.EncryptionKey, error) {
+	var list v1alpha1.EncryptionKeyList
+	if err := r.Client.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("listing EncryptionKeys: %w", err)
+	}
+	waiting := slices.DeleteFunc(list.Items, func(key v1alpha1.EncryptionKey) bool {
+		return key.Status.KeyID != "" || !key.DeletionTimestamp.IsZero()
+	})
+	slices.SortFunc(waiting, func(a, b v1alpha1.EncryptionKey) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), keyname.Compare(a.Name, b.Name))
+	})
+	return waiting, nil
 }
 
 // makeObject makes an EncryptionKey for material that has none: it was deleted
@@ -185,6 +219,10 @@ func (r *Reconciler) rewrap(ctx context.Context, f facts) error {
 		return fmt.Errorf("wrapping key material by the first root key: %w", err)
 	}
 	r.Events.Eventf(f.object, nil, corev1.EventTypeNormal, "Rewrapped", "Rewrap", "%d Secrets with key material were wrapped by the first root key", written)
+	// Who waits for the answer then reads which root keys are still needed.
+	if _, err := r.reportAll(ctx); err != nil {
+		return err
+	}
 	before := f.object.DeepCopy()
 	f.object.Status.RewrapRequest = f.object.Annotations[v1alpha1.RewrapRequestedAtAnnotation]
 	return r.patch(ctx, before, f.object)

@@ -3,6 +3,7 @@ package encryptionkey
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,11 +20,12 @@ func (r *Reconciler) schedule(ctx context.Context, objects []v1alpha1.Encryption
 	if r.RotationPeriod <= 0 {
 		return 0, nil
 	}
+	pending := func(key v1alpha1.EncryptionKey) bool { return key.Status.Phase == v1alpha1.KeyPending }
+	if slices.ContainsFunc(objects, pending) {
+		return 0, nil // a rotation has begun already
+	}
 	for i := range objects {
 		object := &objects[i]
-		if object.Status.Phase == v1alpha1.KeyPending {
-			return 0, nil // a rotation has begun already
-		}
 		if object.Status.Phase != v1alpha1.KeyActive {
 			continue
 		}

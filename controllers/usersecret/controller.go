@@ -11,6 +11,8 @@ package usersecret
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -62,9 +64,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.UserSecret{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.UserSecret{}, handler.EnqueueRequestsFromMapFunc(r.siblings), builder.WithPredicates(rivalryChanged())).
-		Watches(&v1alpha1.SecretProvider{}, handler.EnqueueRequestsFromMapFunc(r.ofProvider), builder.WithPredicates(predicate.GenerationChangedPredicate{}, updatesOnly())).
-		Watches(owner.Metadata(), handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.OnlyMetadata, builder.WithPredicates(predicate.AnnotationChangedPredicate{}, updatesOnly())).
-		Watches(&v1alpha1.EncryptionKey{}, handler.EnqueueRequestsFromMapFunc(r.unopened), builder.WithPredicates(updatesOnly())).
+		Watches(&v1alpha1.SecretProvider{}, handler.EnqueueRequestsFromMapFunc(r.ofProvider), builder.WithPredicates(predicate.GenerationChangedPredicate{}, afterStart())).
+		Watches(owner.Metadata(), handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.OnlyMetadata, builder.WithPredicates(predicate.AnnotationChangedPredicate{}, afterStart())).
+		Watches(&v1alpha1.EncryptionKey{}, handler.EnqueueRequestsFromMapFunc(r.unopened), builder.WithPredicates(afterStart())).
 		Watches(&v1alpha1.EncryptionKey{}, r.rotation(), builder.WithPredicates(activeChanged())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(reconcile.AsReconciler(r.Client, r))
@@ -86,24 +88,48 @@ func (r *Reconciler) Reconcile(ctx context.Context, us *v1alpha1.UserSecret) (ct
 		after = report(s)
 		err = r.applyStatus(ctx, s.userSecret, before, after)
 	}
-	if apierrors.IsConflict(err) || errors.Is(err, errStale) {
+	switch {
+	case apierrors.IsConflict(err), errors.Is(err, errStale):
 		return ctrl.Result{RequeueAfter: staleRetry}, nil
-	}
-	if err != nil {
-		return ctrl.Result{}, err
+	case apierrors.IsNotFound(err):
+		return ctrl.Result{}, nil // gone meanwhile: there is nothing to tell of
+	case err != nil:
+		return ctrl.Result{}, fmt.Errorf("reporting: %w", err)
 	}
 	r.announce(s.userSecret, before, after)
-	return ctrl.Result{RequeueAfter: untilNext(us.Spec.ExpiresAt, s.now)}, nil
+	return ctrl.Result{RequeueAfter: untilNextLook(s)}, nil
 }
 
 // staleRetry is when to look again where the cache was behind the API server: by
 // then it has caught up.
 const staleRetry = 100 * time.Millisecond
 
+// unknownKeyRetry is when to look again for a key that was not in the vault:
+// what tells of it may come before the key does. Looking only reads.
+const unknownKeyRetry = time.Minute
+
 // Warnings are given this long before expiry.
 var warnings = []time.Duration{7 * 24 * time.Hour, 24 * time.Hour}
 
-// untilNext is the time until the report changes by itself; zero means never.
+// untilNextLook is the time until the report may change with nobody to tell of
+// it; zero means never.
+func untilNextLook(s *scope) time.Duration {
+	waits := []time.Duration{untilNext(s.userSecret.Spec.ExpiresAt, s.now)}
+	if s.rivalExpiresAt != nil {
+		waits = append(waits, s.rivalExpiresAt.Sub(s.now))
+	}
+	if s.sealReason == v1alpha1.ReasonUnknownKey {
+		waits = append(waits, unknownKeyRetry)
+	}
+	waits = slices.DeleteFunc(waits, func(wait time.Duration) bool { return wait <= 0 })
+	if len(waits) == 0 {
+		return 0
+	}
+	return slices.Min(waits)
+}
+
+// untilNext is the time until a value's own expiry changes the report; zero
+// means never.
 func untilNext(expiresAt *metav1.Time, now time.Time) time.Duration {
 	if expiresAt == nil {
 		return 0
@@ -116,9 +142,9 @@ func untilNext(expiresAt *metav1.Time, now time.Time) time.Duration {
 	return 0
 }
 
-// updatesOnly passes over creations: at start every UserSecret is looked at
-// anyway, and later a UserSecret is refused before its provider or owner is there.
-func updatesOnly() predicate.Predicate {
+// afterStart passes over what is there at start, when every UserSecret is looked
+// at anyway. What comes later counts: a provider, key or namespace may come back.
+func afterStart() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList },
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,12 +33,14 @@ type scope struct {
 	valueID     string
 	masked      string
 	catalogue   error // why the catalogue does not know it, or nil
-	rival       string
 
 	keys     ranks
 	active   string // id of the key that seals new values; empty where none does now
 	keeper   string // who else keeps encryptedValue as it is, in words
 	resealed string // the value sealed with the active key, offered to its keeper
+
+	rival          string // the UserSecret that pods get in its place, or none
+	rivalExpiresAt *metav1.Time
 }
 
 // observe fills in every fact.
@@ -58,6 +61,9 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 // observeValue opens the sealed value; the plaintext does not outlive it.
 func (r *Reconciler) observeValue(ctx context.Context, s *scope) error {
 	us := s.userSecret
+	// The value's text names its key also where nobody may open it.
+	sealed, malformed := envelope.Parse(us.Spec.EncryptedValue)
+	s.keyID = string(sealed.KeyID())
 	var err error
 	s.owner, err = r.Owners.Of(ctx, us.Namespace)
 	if errors.Is(err, owner.ErrNone) {
@@ -67,12 +73,10 @@ func (r *Reconciler) observeValue(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := envelope.Parse(us.Spec.EncryptedValue)
-	if err != nil {
-		s.sealReason, s.sealMessage = v1alpha1.ReasonMalformed, err.Error()
+	if malformed != nil {
+		s.sealReason, s.sealMessage = v1alpha1.ReasonMalformed, malformed.Error()
 		return nil
 	}
-	s.keyID = string(sealed.KeyID())
 	place := envelope.Binding{Owner: s.owner, Namespace: us.Namespace, Name: us.Name}
 	value, err := r.Keys.Open(ctx, sealed, place)
 	switch {
@@ -115,17 +119,23 @@ func (r *Reconciler) observeCatalogue(ctx context.Context, s *scope) (*v1alpha1.
 	return entry, nil
 }
 
-// observeRival finds an older UserSecret that is given out in this one's place.
+// observeRival finds the older UserSecret that is given out in this one's place,
+// in the order in which a pod's is chosen.
 func (r *Reconciler) observeRival(ctx context.Context, s *scope) error {
 	var list v1alpha1.UserSecretList
 	if err := r.Client.List(ctx, &list, client.InNamespace(s.userSecret.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("listing UserSecrets: %w", err)
 	}
+	all := make([]*v1alpha1.UserSecret, 0, len(list.Items))
 	for i := range list.Items {
-		other := &list.Items[i]
-		if other.Spec.Provider == s.userSecret.Spec.Provider && other.Spec.Type == s.userSecret.Spec.Type &&
-			selection.Usable(other, s.now) == nil && selection.Older(other, s.userSecret) {
-			s.rival = other.Name
+		all = append(all, &list.Items[i])
+	}
+	for _, other := range selection.Candidates(all, s.userSecret.Spec.Provider, s.userSecret.Spec.Type) {
+		if other.Name == s.userSecret.Name {
+			return nil
+		}
+		if selection.Usable(other, s.now) == nil {
+			s.rival, s.rivalExpiresAt = other.Name, other.Spec.ExpiresAt
 			return nil
 		}
 	}

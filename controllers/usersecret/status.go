@@ -22,17 +22,19 @@ import (
 var ownConditions = []string{v1alpha1.ConditionSealed, v1alpha1.ConditionExpired, v1alpha1.ConditionReady}
 
 // report turns the facts into status, on every path and from nothing but the
-// facts; times of transition alone come from the status before.
+// facts; times of transition, and the newest value that opened, alone come from
+// the status before.
 func report(s *scope) *v1alpha1.UserSecretStatus {
 	us := s.userSecret
 	after := us.Status.DeepCopy()
 	after.ObservedGeneration = us.Generation
 	after.Owner, after.KeyID, after.Masked = s.owner, s.keyID, s.masked
+	// A value that does not open for now is none that changed: the newest that
+	// opened stays known.
 	if s.valueID != "" && s.valueID != after.ValueID {
-		after.ValueUpdatedAt = &metav1.Time{Time: s.now.Truncate(time.Second)}
+		after.ValueID, after.ValueUpdatedAt = s.valueID, &metav1.Time{Time: s.now.Truncate(time.Second)}
 	}
 	after.ResealedValue, after.ResealedKeyID = s.resealed, s.newestKey()
-	after.ValueID = s.valueID
 	for _, c := range []metav1.Condition{sealedCondition(s), expiredCondition(s), readyCondition(s)} {
 		c.ObservedGeneration = us.Generation
 		c.LastTransitionTime = metav1.Time{Time: s.now.Truncate(time.Second)}
@@ -100,7 +102,7 @@ func readyCondition(s *scope) metav1.Condition {
 // applyStatus writes the controller's own part by server-side apply, and
 // nothing where nothing changed. The error is a conflict where the UserSecret is
 // not what was observed any more: what was written meanwhile may be the same, and
-// is announced only once.
+// is announced only once. It is not-found where the UserSecret is gone.
 func (r *Reconciler) applyStatus(ctx context.Context, us *v1alpha1.UserSecret, before, after *v1alpha1.UserSecretStatus) error {
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
@@ -132,8 +134,7 @@ func (r *Reconciler) applyStatus(ctx context.Context, us *v1alpha1.UserSecret, b
 	// namesake's status.
 	patch.SetUID(us.UID)
 	patch.SetResourceVersion(us.ResourceVersion)
-	err = r.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(patch), client.FieldOwner(FieldManager), client.ForceOwnership)
-	return client.IgnoreNotFound(err)
+	return r.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(patch), client.FieldOwner(FieldManager), client.ForceOwnership)
 }
 
 func condition(conditions []metav1.Condition, name string) *metav1.Condition {

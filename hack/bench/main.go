@@ -54,7 +54,7 @@ func main() {
 func parse(args []string) (*settings, error) {
 	s := &settings{}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "a,b,c,d", "Sections to run, separated by commas: "+strings.Join(sectionNames(), "; ")+".")
+	only := flags.String("only", "a,b,c,d,f", "Sections to run, separated by commas: "+strings.Join(sectionNames(), "; ")+".")
 	flags.BoolVar(&s.quick, "quick", false, "Small sizes, to see that everything works: the figures mean nothing.")
 	flags.StringVar(&s.markdown, "markdown", "", "Page in which to replace what stands between the markers by this run's tables.")
 	flags.StringVar(&s.profiles, "profiles", "", "Folder for CPU profiles of the operator and of the API server, taken during bursts and cold starts.")
@@ -64,7 +64,7 @@ func parse(args []string) (*settings, error) {
 	s.only = strings.Split(*only, ",")
 	for _, name := range s.only {
 		if !slices.ContainsFunc(sections, func(k section) bool { return k.name == name }) {
-			return nil, fmt.Errorf("there is no section %q: name some of a, b, c, d", name)
+			return nil, fmt.Errorf("there is no section %q: name some of a, b, c, d, f", name)
 		}
 	}
 	s.sizes = full
@@ -85,6 +85,7 @@ var sections = []section{
 	{"b", "the same by number of UserSecrets", runShapes},
 	{"c", "what admission adds", runAdmission},
 	{"d", "cold start", runColdStart},
+	{"f", "rotation", runRotation},
 }
 
 func sectionNames() []string {

@@ -59,9 +59,12 @@ func (d *demo) refused(ctx context.Context, who *rig.Person, stdin string, texts
 func (d *demo) onboard(ctx context.Context) error {
 	d.openAI, d.slack = "sk-proj-"+rand.Text(), "xoxb-"+strings.ToLower(rand.Text())
 	var err error
-	for name, person := range map[string]**rig.Person{"alice": &d.alice, "bob": &d.bob} {
-		d.out.command("admin", "kubectl usersecret onboard "+name+" --apply")
-		if *person, err = d.rig.Onboard(ctx, name, name); err != nil {
+	for _, user := range []struct {
+		name   string
+		person **rig.Person
+	}{{"alice", &d.alice}, {"bob", &d.bob}} {
+		d.out.command("admin", "kubectl usersecret onboard "+user.name+" --apply")
+		if *user.person, err = d.rig.Onboard(ctx, user.name, user.name); err != nil {
 			return err
 		}
 	}
@@ -166,6 +169,11 @@ spec:
 `
 
 func (d *demo) runPod(ctx context.Context) error {
+	history, err := d.watchAlice(ctx)
+	if err != nil {
+		return err
+	}
+	defer history.stop()
 	d.out.output(stepPod)
 	if _, err := d.as(ctx, d.workflows, stepPod, "apply", "-f", "-"); err != nil {
 		return err
@@ -188,10 +196,10 @@ func (d *demo) runPod(ctx context.Context) error {
 	if err := d.rig.Client.Get(ctx, types.NamespacedName{Namespace: "alice", Name: "openai"}, us); err != nil {
 		return err
 	}
-	if us.Status.Usage == nil || us.Status.Usage.Count != 1 || us.Status.RecentAccesses[0].PodUID != string(d.pod.UID) {
+	if us.Status.Usage == nil || us.Status.Usage.Count != 1 || !records(us, d.pod) {
 		return fmt.Errorf("the use is not recorded")
 	}
-	return nil
+	return history.recordedFirst(ctx, d.pod)
 }
 
 func (d *demo) awaitProjection(ctx context.Context) (*corev1.Secret, error) {

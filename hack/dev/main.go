@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -56,8 +57,26 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Printf("\nLogs are in %s. Ctrl-C stops everything.\n", product.Logs())
-	<-ctx.Done()
-	return nil
+	ended := make(chan error, 1)
+	go func() { ended <- product.Operator.Wait() }()
+	return stay(ctx, ended, product.Logs())
+}
+
+// errOperatorEnded says that what one came to try is no longer there.
+var errOperatorEnded = errors.New("the operator ended by itself, and everything is stopped")
+
+// stay returns nil once ctx ends, and an error where the operator ends before.
+func stay(ctx context.Context, ended <-chan error, logs string) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-ended:
+		status := "with exit code 0"
+		if err != nil {
+			status = err.Error()
+		}
+		return fmt.Errorf("%w: %s; its log is in %s", errOperatorEnded, status, logs)
+	}
 }
 
 // people onboards alice and bob, who may make pods in their own namespaces, and
@@ -75,18 +94,33 @@ func people(ctx context.Context, product *rig.Rig, dir string) error {
 		}
 		configs[name] = person.Config
 	}
-	fmt.Printf("\nIn another shell:\n  export PATH=%s:%s:$PATH\n", filepath.Dir(product.Plugin()), os.Getenv("KUBEBUILDER_ASSETS"))
-	for _, name := range []string{"alice", "bob", "admin"} {
+	kubeconfigs := map[string]string{}
+	for name, config := range configs {
 		namespace := name
 		if name == "admin" {
 			namespace = ""
 		}
-		path, err := rig.KeepKubeconfig(dir, name, configs[name], namespace)
+		path, err := rig.KeepKubeconfig(dir, name, config, namespace)
 		if err != nil {
 			return err
 		}
-		fmt.Printf("  export KUBECONFIG=%s\n", path)
+		kubeconfigs[name] = path
 	}
-	fmt.Println("  kubectl usersecret create openai --provider openai")
-	return nil
+	path := filepath.Dir(product.Plugin()) + ":" + os.Getenv("KUBEBUILDER_ASSETS")
+	_, err := fmt.Print(instructions(path, kubeconfigs))
+	return err
+}
+
+// instructions can be pasted into a shell as a whole: it then is alice's, and
+// asks for her key.
+func instructions(path string, kubeconfigs map[string]string) string {
+	return fmt.Sprintf(`
+In another shell:
+
+  export PATH="%s:$PATH"
+  export KUBECONFIG="%s"
+  # bob's:   export KUBECONFIG="%s"
+  # admin's: export KUBECONFIG="%s"
+  kubectl usersecret create openai --provider openai
+`, path, kubeconfigs["alice"], kubeconfigs["bob"], kubeconfigs["admin"])
 }

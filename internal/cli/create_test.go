@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -156,7 +157,7 @@ func TestCreateRefusals(t *testing.T) {
 		want string
 	}{
 		"one that exists":     {nil, `creating UserSecret "openai" in namespace "alice": it exists already; choose another name, or seal the new value with 'kubectl usersecret seal openai' and set it as spec.encryptedValue`},
-		"unknown provider":    {[]string{"--provider=stripe"}, `unknown provider "stripe": 'kubectl get secretproviders' lists the catalogue, and 'custom' takes anything`},
+		"unknown provider":    {[]string{"--provider=stripe"}, `unknown provider: 'kubectl get secretproviders' lists the catalogue, and 'custom' takes anything`},
 		"unknown type":        {[]string{"--type=custom"}, `unknown type "custom" for provider "openai": it has api_key`},
 		"no provider":         {[]string{"--provider="}, "--provider is missing: give one of openai, slack"},
 		"unknown dry run":     {[]string{"--dry-run=yes"}, "--dry-run is one of none, client, server"},
@@ -188,13 +189,23 @@ func TestCreateRefusals(t *testing.T) {
 	})
 }
 
-// A user who may not read the catalogue can still name provider and type.
-func TestCreateWithoutSightOfTheCatalogue(t *testing.T) {
-	forbidden := interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+// What was given as the provider may be a value, and so is in no request.
+func TestProviderIsNotAskedForByName(t *testing.T) {
+	f := newStore(t, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 		if _, ok := obj.(*v1alpha1.SecretProvider); ok {
-			return apierrors.NewForbidden(schema.GroupResource{Group: "usersecrets.dev", Resource: "secretproviders"}, key.Name, nil)
+			t.Error("the API server was asked for a provider by name")
 		}
 		return c.Get(ctx, key, obj, opts...)
+	}})
+	if got := f.run("create", "slack", "--provider=slack", "--from-file=-"); got.Code != 0 {
+		t.Errorf("creating: %s", got.ErrOut)
+	}
+}
+
+// A user who may not read the catalogue can still name provider and type.
+func TestCreateWithoutSightOfTheCatalogue(t *testing.T) {
+	forbidden := interceptor.Funcs{List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
+		return apierrors.NewForbidden(schema.GroupResource{Group: "usersecrets.dev", Resource: "secretproviders"}, "", errors.New("no right"))
 	}}
 	f := newStore(t, forbidden)
 	if got := f.run("create", "openai", "--provider=openai", "--type=api_key", "--from-file=-"); got.Code != 0 {
@@ -202,5 +213,5 @@ func TestCreateWithoutSightOfTheCatalogue(t *testing.T) {
 	}
 	f.stdin.WriteString(canary)
 	got := f.run("create", "other", "--provider=openai", "--from-file=-")
-	wantRefusal(t, got, `reading the SecretProvider: secretproviders.usersecrets.dev "openai" is forbidden: <nil>`)
+	wantRefusal(t, got, `listing the SecretProviders: secretproviders.usersecrets.dev is forbidden: no right`)
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"text/tabwriter"
 
@@ -31,15 +30,6 @@ nothing.`,
 type KeysListOptions struct {
 	env     *Environment
 	cluster *cluster
-}
-
-var errNoArguments = errors.New("this command takes no arguments: leave them out")
-
-func noArguments(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return errNoArguments
-	}
-	return nil
 }
 
 func newKeysList(env *Environment, c *cluster) *cobra.Command {

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"usersecrets.dev/operator/api/v1alpha1"
@@ -18,6 +18,8 @@ import (
 
 var (
 	errNoProvider      = errors.New("--provider is missing")
+	errBadProvider     = errors.New("--provider is no valid name: it is that of a SecretProvider, such as openai, of at most 63 lower case letters, digits and '-'")
+	errUnknownProvider = fmt.Errorf("%w: 'kubectl get secretproviders' lists the catalogue, and 'custom' takes anything", catalogue.ErrUnknownProvider)
 	errNoType          = errors.New("--type is missing: without a cluster nobody can say which types the provider has")
 	errUnknownType     = errors.New("--type is none of the types of secrets")
 	errEmptyCatalogue  = errors.New("no SecretProvider exists in this cluster: ask an administrator to install the catalogue")
@@ -30,7 +32,8 @@ var secretTypes = []string{
 	string(v1alpha1.TypeConnectionString), string(v1alpha1.TypeCustom),
 }
 
-// kindOfSecret is the provider and the type of a value.
+// kindOfSecret is the provider and the type of a value. Errors repeat neither as
+// it was given: what stands there may be the value, in the wrong place.
 type kindOfSecret struct {
 	provider   string
 	secretType string
@@ -38,6 +41,10 @@ type kindOfSecret struct {
 
 // validate refuses what needs no cluster to be known as wrong.
 func (k *kindOfSecret) validate() error {
+	// Of the bounds that the API has for it.
+	if k.provider != "" && len(validation.IsDNS1123Label(k.provider)) > 0 {
+		return errBadProvider
+	}
 	if k.secretType == "" || slices.Contains(secretTypes, k.secretType) {
 		return nil
 	}
@@ -65,17 +72,26 @@ func (k *kindOfSecret) settle(ctx context.Context, env *Environment, from client
 		}
 		return k.settleType(provider)
 	}
-	provider := &v1alpha1.SecretProvider{}
-	err := from.Get(ctx, types.NamespacedName{Name: k.provider}, provider)
+	return k.settleGiven(ctx, from)
+}
+
+// settleGiven looks the provider up in the list, and does not ask for it by name:
+// that would stand in the API server's log and answers.
+func (k *kindOfSecret) settleGiven(ctx context.Context, from client.Reader) error {
+	providers := &v1alpha1.SecretProviderList{}
+	err := from.List(ctx, providers)
 	switch {
 	case apierrors.IsForbidden(err) && k.secretType != "":
 		return nil // the API server knows the catalogue, and has the last word anyway
-	case apierrors.IsNotFound(err) && !noSuchResource(err):
-		return catalogue.UnknownProvider(k.provider)
 	case err != nil:
-		return fmt.Errorf("reading the SecretProvider: %w", err)
+		return fmt.Errorf("listing the SecretProviders: %w", err)
 	}
-	return k.settleType(provider)
+	for i := range providers.Items {
+		if providers.Items[i].Name == k.provider {
+			return k.settleType(&providers.Items[i])
+		}
+	}
+	return errUnknownProvider
 }
 
 func (k *kindOfSecret) settleType(provider *v1alpha1.SecretProvider) error {

@@ -60,10 +60,32 @@ UserSecret operator can open it, for a pod of yours that asks for it.`,
 	setTemplates(cmd)
 	c := newCluster(env, cmd)
 	cmd.AddCommand(newCreate(env, c), newKeys(env, c), newList(env, c), newOnboard(env, c), newReseal(env, c), newSeal(env, c), newVersion(env), newOptions())
+	addCompletion(cmd)
 	return cmd
 }
 
-// knownCommand refuses what is no command. It is asked only then.
+// addCompletion adds cobra's command now and not when the root runs, to have its
+// arguments refused as all others are.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		for _, shell := range cmd.Commands() {
+			shell.Args = noArguments
+		}
+	}
+}
+
+// noArguments refuses whatever follows the command. It is not repeated, as it
+// may be a value in the wrong place.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments: see '%s --help'", cmd.Name(), cmd.CommandPath())
+	}
+	return nil
+}
+
+// knownCommand refuses what is no command. It is asked only then. What was
+// typed may be a value: of the two, only our own command is named.
 func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -72,7 +94,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
 		remedy = fmt.Sprintf("did you mean %q?", similar[0])
 	}
-	return fmt.Errorf("unknown command %q: %s", args[0], remedy)
+	return fmt.Errorf("unknown command: %s", remedy)
 }
 
 // errInterrupted is the user's Ctrl-C.

@@ -38,9 +38,42 @@ func TestOptionsAreKubectls(t *testing.T) {
 
 func TestUnknownCommands(t *testing.T) {
 	f := newOfflineFixture(t)
-	wantRefusal(t, f.run("reveall"), `unknown command "reveall": see 'kubectl usersecret --help'`)
-	wantRefusal(t, f.run("sael"), `unknown command "sael": did you mean "seal"?`)
-	wantRefusal(t, f.run("--bogus"), "unknown flag --bogus: see 'kubectl usersecret --help'")
+	wantRefusal(t, f.run("frobnicate"), "unknown command: see 'kubectl usersecret --help'")
+	wantRefusal(t, f.run("sael"), `unknown command: did you mean "seal"?`)
+	wantRefusal(t, f.run("--bogus"), "unknown flag: see 'kubectl usersecret --help'")
+	wantRefusal(t, f.run("create", "x", "--provder=openai"), "unknown flag: did you mean --provider?")
+	wantRefusal(t, f.run("create", "x", "--tags=team"), "unknown flag: did you mean --tag?")
+	wantRefusal(t, f.run("create", "x", "--from-litral=x"), "unknown flag: see 'kubectl usersecret create --help'")
+}
+
+// A value that stands where a command, an argument or a flag should is in none
+// of the answers, which the fixture looks for.
+func TestMisplacedValuesAreNotRepeated(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"as a command":               {[]string{canary}, "unknown command: see 'kubectl usersecret --help'"},
+		"as a flag":                  {[]string{"--" + canary}, "unknown flag: see 'kubectl usersecret --help'"},
+		"as a flag of create":        {[]string{"create", "x", "--" + canary}, "unknown flag: see 'kubectl usersecret create --help'"},
+		"as a short flag":            {[]string{"create", "x", "-v" + canary}, "unknown flag: see 'kubectl usersecret create --help'"},
+		"as an argument of version":  {[]string{"version", canary}, "version takes no arguments: see 'kubectl usersecret version --help'"},
+		"as an argument of options":  {[]string{"options", canary}, "options takes no arguments: see 'kubectl usersecret options --help'"},
+		"as an argument of a script": {[]string{"completion", "bash", canary}, "bash takes no arguments: see 'kubectl usersecret completion bash --help'"},
+		"as a name to list":          {[]string{"list", canary}, "list takes no name: 'kubectl get usersecret NAME' shows one"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			wantRefusal(t, newOfflineFixture(t).run(tt.args...), tt.want)
+		})
+	}
+	for name, args := range map[string][]string{"as a topic of help": {"help", canary}, "as a shell": {"completion", canary}} {
+		t.Run(name, func(t *testing.T) {
+			if got := newOfflineFixture(t).run(args...); got.Code != 0 || !strings.Contains(got.Out, "Usage:\n  kubectl usersecret ") {
+				t.Errorf("got code %d and %q, want help", got.Code, got.Out)
+			}
+		})
+	}
 }
 
 func TestVersion(t *testing.T) {

@@ -72,11 +72,12 @@ func (s *keySource) fetch(ctx context.Context, env *Environment, from *connectio
 func (s *keySource) load(env *Environment, namespace string) (*sealingKey, error) {
 	content, err := os.ReadFile(s.file)
 	if err != nil {
-		return nil, fmt.Errorf("reading the sealing key: %w; name a file that you may read", err)
+		return nil, unnamed("--sealing-key", err)
 	}
 	object := &v1alpha1.SealingKey{}
 	if err := yaml.Unmarshal(content, object); err != nil {
-		return nil, fmt.Errorf("%w (%w)", errNotSealingKey, err)
+		// The parser's message repeats parts of the file, which may be any file.
+		return nil, errNotSealingKey
 	}
 	group, err := schema.ParseGroupVersion(object.APIVersion)
 	if err != nil || group.Group != v1alpha1.GroupVersion.Group || object.Kind != "SealingKey" {

@@ -61,7 +61,11 @@ func TestSealingKeyFilesThatAreRefused(t *testing.T) {
 		"a list":            {file: strings.Replace(right, "kind: SealingKey", "kind: List", 1), want: noKey},
 		"another group":     {file: strings.Replace(right, "usersecrets.dev/v1alpha1", "example.com/v1", 1), want: noKey},
 		"empty":             {file: "", want: noKey},
-		"no YAML":           {file: "\x00", want: noKey + " (error converting YAML to JSON: yaml: control characters are not allowed)"},
+		"no YAML":           {file: "\x00", want: noKey},
+		"broken YAML":       {file: "kind: SealingKey\n" + canary + ": [\n", want: noKey},
+		"a value alone":     {file: canary + "\n", want: noKey},
+		"another type":      {file: "apiVersion: [" + canary + "]\n", want: noKey},
+		"a key twice":       {file: canary + ": 1\n" + canary + ": 2\n", want: noKey},
 		"another namespace": {file: right, args: []string{"-n", "bob"}, want: `the sealing key is another namespace's: it is for "alice", and the value for "bob"; what is sealed with it would not open: give the key of that namespace, or --namespace alice`},
 		"no namespace":      {file: strings.Replace(right, "  namespace: alice\n", "", 1), want: "the sealing key is not to be trusted: it names no valid namespace; save it again with 'kubectl get sealingkey'"},
 	}
@@ -76,7 +80,7 @@ func TestSealingKeyFilesThatAreRefused(t *testing.T) {
 	t.Run("absent", func(t *testing.T) {
 		f := newOfflineFixture(t)
 		got := f.run("seal", "openai", "--from-file=-", "--sealing-key", f.home+"/absent")
-		wantRefusal(t, got, "reading the sealing key: open ~/absent: no such file or directory; name a file that you may read")
+		wantRefusal(t, got, "reading the file that --sealing-key names: no such file or directory; give a file that you may read")
 	})
 }
 

@@ -1,16 +1,14 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"strconv"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/cli-runtime/pkg/printers"
 
 	"usersecrets.dev/operator/api/v1alpha1"
 )
@@ -53,30 +51,21 @@ func (o *ListOptions) columns() []column {
 	return columns
 }
 
-// printTable lays out as kubectl does: three spaces between columns. Its own
-// printer counts the bytes of the dots in MASKED, and leaves a gap.
+// printTable lays out as kubectl does, by kubectl's own printer. It counts bytes,
+// which is why masks are ASCII.
 func printTable(w io.Writer, columns []column, rows []v1alpha1.UserSecret, headers bool) error {
-	table := tabwriter.NewWriter(w, 6, 4, 3, ' ', 0)
-	if headers {
-		if err := printRow(table, columns, func(c column) string { return c.header }); err != nil {
-			return err
-		}
+	table := &metav1.Table{}
+	for _, c := range columns {
+		table.ColumnDefinitions = append(table.ColumnDefinitions, metav1.TableColumnDefinition{Name: c.header, Type: "string"})
 	}
 	for i := range rows {
-		if err := printRow(table, columns, func(c column) string { return oneLine(c.cell(&rows[i])) }); err != nil {
-			return err
+		row := metav1.TableRow{}
+		for _, c := range columns {
+			row.Cells = append(row.Cells, oneLine(c.cell(&rows[i])))
 		}
+		table.Rows = append(table.Rows, row)
 	}
-	return table.Flush()
-}
-
-func printRow(w io.Writer, columns []column, cell func(column) string) error {
-	cells := make([]string, 0, len(columns))
-	for _, c := range columns {
-		cells = append(cells, cell(c))
-	}
-	_, err := fmt.Fprintln(w, strings.Join(cells, "\t"))
-	return err
+	return printers.NewTablePrinter(printers.PrintOptions{NoHeaders: !headers}).PrintObj(table, w)
 }
 
 func ready(us *v1alpha1.UserSecret) metav1.Condition {

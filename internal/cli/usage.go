@@ -43,7 +43,7 @@ func newOptions() *cobra.Command {
 		Use:                   "options",
 		Short:                 "List the options that every command has",
 		DisableFlagsInUseLine: true,
-		Args:                  cobra.NoArgs,
+		Args:                  noArguments,
 		RunE:                  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SetHelpTemplate(optionsTemplate)

@@ -89,7 +89,7 @@ func (s *valueSource) take(ctx context.Context, env *Environment, question strin
 	}
 	file, err := os.Open(s.file)
 	if err != nil {
-		return secretvalue.Value{}, unnamed(err)
+		return secretvalue.Value{}, unnamed("--from-file", err)
 	}
 	defer func() { _ = file.Close() }() // it was only read
 	return s.readAll(file)
@@ -100,7 +100,7 @@ func (s *valueSource) readAll(r io.Reader) (secretvalue.Value, error) {
 	content, err := io.ReadAll(io.LimitReader(r, envelope.MaxValueLength+int64(len("\r\n"))+1))
 	defer func() { clear(content) }()
 	if err != nil {
-		return secretvalue.Value{}, unnamed(err)
+		return secretvalue.Value{}, unnamed("--from-file", err)
 	}
 	if s.keepNewline {
 		return secretvalue.New(content), nil
@@ -130,11 +130,11 @@ func cutNewline(text []byte) ([]byte, bool) {
 	return bytes.TrimSuffix(line, []byte("\r")), true
 }
 
-// unnamed takes the file's name out of an error.
-func unnamed(err error) error {
+// unnamed takes the name of the file that a flag names out of an error.
+func unnamed(flag string, err error) error {
 	var named *fs.PathError
 	if errors.As(err, &named) {
 		err = named.Err
 	}
-	return fmt.Errorf("reading the file that --from-file names: %w; give a file that you may read", err)
+	return fmt.Errorf("reading the file that %s names: %w; give a file that you may read", flag, err)
 }

@@ -86,6 +86,7 @@ func TestValueSources(t *testing.T) {
 // Where no value can be had, the command says so before it does anything else.
 func TestValueRefusals(t *testing.T) {
 	onCommandLine := "a value is never taken from the command line, where the shell's history and the list of processes would show it: leave it out and you are asked for it, or give --from-file or --from-env"
+	badProvider := "--provider is no valid name: it is that of a SecretProvider, such as openai, of at most 63 lower case letters, digits and '-'"
 	tests := map[string]struct {
 		args []string
 		want string
@@ -95,11 +96,15 @@ func TestValueRefusals(t *testing.T) {
 		"as --value=":          {[]string{"openai", "--value=" + canary}, onCommandLine},
 		"as --from-literal":    {[]string{"openai", "--from-literal=" + canary}, onCommandLine},
 		"as the name":          {[]string{canary + "_"}, "NAME is no valid name: use lower case letters, digits, '-' and '.', start and end with a letter or digit, and at most 253 characters"},
-		"as an unknown flag":   {[]string{"openai", "-v" + canary}, "unknown flag -v: see 'kubectl usersecret COMMAND --help'"},
+		"as an unknown flag":   {[]string{"openai", "-v" + canary}, "unknown flag: see 'kubectl usersecret COMMAND --help'"},
 		"as a switch":          {[]string{"openai", "--inactive=" + canary}, "the argument of --inactive is no bool: see 'kubectl usersecret COMMAND --help'"},
 		"as a flag of its own": {[]string{"openai", "--=" + canary}, "a flag is written --name=argument: see 'kubectl usersecret COMMAND --help'"},
 		"as a variable":        {[]string{"openai", "--provider=openai", "--from-env", canary}, "the environment variable that --from-env names is not set: export it, or give --from-file"},
 		"as a file":            {[]string{"openai", "--provider=openai", "--from-file", canary}, "reading the file that --from-file names: no such file or directory; give a file that you may read"},
+		"as the provider":      {[]string{"openai", "--from-file=-", "--provider", canary}, "unknown provider: 'kubectl get secretproviders' lists the catalogue, and 'custom' takes anything"},
+		"as no name of one":    {[]string{"openai", "--from-file=-", "--provider", canary + "_"}, badProvider},
+		"as a long provider":   {[]string{"openai", "--from-file=-", "--provider", canary + strings.Repeat("x", 63)}, badProvider},
+		"as a sealing key":     {[]string{"openai", "--from-file=-", "--provider=openai", "--type=api_key", "--sealing-key", canary}, "reading the file that --sealing-key names: no such file or directory; give a file that you may read"},
 		"a folder":             {[]string{"openai", "--provider=openai", "--from-file", "/"}, "reading the file that --from-file names: is a directory; give a file that you may read"},
 		"no argument of flag":  {[]string{"openai", "--from-env"}, "flag --from-env needs an argument: see 'kubectl usersecret COMMAND --help'"},
 		"no name":              {nil, "NAME is missing: give the name that the UserSecret is to have, such as openai"},

@@ -15,7 +15,7 @@ func newVersion(env *Environment) *cobra.Command {
 		Short:                 "Print the version of the plugin",
 		Example:               "  kubectl usersecret version",
 		DisableFlagsInUseLine: true,
-		Args:                  cobra.NoArgs,
+		Args:                  noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(env.Out, "Client Version: %s\nSealed Value Format: us1\nGo Version: %s %s/%s\n",
 				env.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"usersecrets.dev/operator/internal/envelope"
@@ -11,9 +12,10 @@ import (
 
 // victim is a sealed random value, and what opens it.
 type victim struct {
-	key   *envelope.UserKey
-	place envelope.Binding
-	text  string
+	material []byte
+	key      *envelope.UserKey
+	place    envelope.Binding
+	text     string
 }
 
 // victims seals one random value for each number of spare bits that a payload's
@@ -35,7 +37,7 @@ func victims(t *testing.T) []victim {
 		}
 		b := envelope.Binding{Owner: letters(random), Namespace: letters(random), Name: letters(random)}
 		key := deriveKey(t, "v1", m, b.Owner)
-		v := victim{key: key, place: b, text: seal(t, key, b, value)}
+		v := victim{material: m, key: key, place: b, text: seal(t, key, b, value)}
 		opened, err := openText(key, v.text, b)
 		if err != nil || !bytes.Equal(opened.Bytes(), value) {
 			t.Fatalf("unchanged, it opens to %d bytes, error %v", opened.Len(), err)
@@ -85,12 +87,35 @@ func TestChangedBindingNeverOpens(t *testing.T) {
 			for _, changed := range mutations(*field(&original)) {
 				b := v.place
 				*field(&b) = changed
-				// By the key at hand, and by the key of whoever is owner there.
+				// By the key at hand, and by the key of whoever is owner there, which
+				// the operator derives from the same encryption key.
 				v.mustNotOpen(t, v.key, v.text, b, "%s %q", name, changed)
-				if other, err := envelope.DeriveUserKey(v.key.PublicKey().KeyID(), material(0), b.Owner); err == nil {
+				if other, err := envelope.DeriveUserKey(v.key.PublicKey().KeyID(), v.material, b.Owner); err == nil {
 					v.mustNotOpen(t, other, v.text, b, "%s %q, with its own key", name, changed)
 				}
 			}
+		}
+	}
+}
+
+// The key id is bound as the place is: under another id, the very same key does
+// not open what was sealed, not even where the text is labelled anew.
+func TestChangedKeyIDNeverOpens(t *testing.T) {
+	for _, v := range victims(t) {
+		keyID, payload := string(v.key.PublicKey().KeyID()), payloadOf(t, v.text)
+		name, fingerprint, _ := strings.Cut(keyID, "-")
+		tried := 0
+		for _, changed := range append(mutations(name), name+"-2") {
+			other, err := envelope.DeriveUserKey(envelope.KeyID(changed+"-"+fingerprint), v.material, v.place.Owner)
+			if err != nil {
+				continue // no name of a key
+			}
+			tried++
+			v.mustNotOpen(t, other, sealedText(changed+"-"+fingerprint, payload), v.place, "key name %q, labelled anew", changed)
+			v.mustNotOpen(t, other, v.text, v.place, "key name %q", changed)
+		}
+		if tried == 0 {
+			t.Error("no other key name was tried")
 		}
 	}
 }

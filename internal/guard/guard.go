@@ -2,8 +2,11 @@
 // operator issues anything.
 //
 // Without them every user of a namespace could name another pod's projection.
-// The operator starts without them, so that the order of an install does not
-// matter, but it is not ready and issues nothing until they are there.
+// In place means: each policy is there as this version ships it, written for the
+// account, namespace and annotation that this operator goes by; its binding denies
+// everywhere; and the API server enforces what is written there. The operator
+// starts without that, so that the order of an install does not matter, but it is
+// not ready and issues nothing until all is in place.
 package guard
 
 import (
@@ -22,21 +25,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Policies are the names of the policies, each with a binding of the same name.
-var Policies = []string{
-	"usersecrets-last-applied",
-	"usersecrets-namespace-owner",
-	"usersecrets-operator-secrets",
-	"usersecrets-pod-bindings",
-	"usersecrets-pod-metadata",
-	"usersecrets-pod-secret-names",
-	"usersecrets-projections",
-	"usersecrets-sealing-keys",
-	"usersecrets-status",
-}
-
-// ErrNotInPlace means that a policy or its binding is missing or weakened.
-var ErrNotInPlace = errors.New("admission policies are not in place: apply config/policy")
+// ErrNotInPlace means that a policy or its binding is missing, is not what this
+// operator needs, or is not enforced. What wraps it says which, and what to do.
+var ErrNotInPlace = errors.New("admission policies are not in place")
 
 const (
 	lookPeriod = 2 * time.Second
@@ -47,14 +38,16 @@ const (
 
 // Guard looks for the policies until it has seen all of them.
 type Guard struct {
-	live client.Reader
+	live   client.Client
+	goesBy Installation
 	// seen holds the last answer; nil inside once all are in place.
 	seen atomic.Pointer[error]
 }
 
-// New returns a Guard that reads live.
-func New(live client.Reader) *Guard {
-	g := &Guard{live: live}
+// New returns a Guard for an operator that goes by what is given. It reads live,
+// and writes nothing.
+func New(live client.Client, goesBy Installation) *Guard {
+	g := &Guard{live: live, goesBy: goesBy}
 	notYet := fmt.Errorf("%w: not looked yet", ErrNotInPlace)
 	g.seen.Store(&notYet)
 	return g
@@ -82,41 +75,52 @@ func (g *Guard) Start(ctx context.Context) error {
 }
 
 func (g *Guard) look(ctx context.Context) error {
-	for _, name := range Policies {
-		if err := g.lookAt(ctx, name); err != nil {
+	for _, policy := range shipped() {
+		if err := g.lookAt(ctx, policy); err != nil {
 			return err
 		}
+	}
+	return g.probe(ctx)
+}
+
+func (g *Guard) lookAt(ctx context.Context, ships *policy) error {
+	var live policy
+	var binding admissionregistrationv1.ValidatingAdmissionPolicyBinding
+	for _, part := range []struct {
+		what   string
+		object client.Object
+	}{{"policy", &live}, {"binding", &binding}} {
+		err := g.live.Get(ctx, types.NamespacedName{Name: ships.Name}, part.object)
+		if apierrors.IsNotFound(err) {
+			return fmt.Errorf("%w: %s %q is missing: apply config/policy", ErrNotInPlace, part.what, ships.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s %q: %w", part.what, ships.Name, err)
+		}
+	}
+	if what := g.goesBy.amiss(ships, &live); what != "" {
+		return fmt.Errorf("%w: policy %q %s", ErrNotInPlace, ships.Name, what)
+	}
+	if what := loose(&binding); what != "" {
+		return fmt.Errorf("%w: binding %q %s: apply config/policy", ErrNotInPlace, ships.Name, what)
 	}
 	return nil
 }
 
-func (g *Guard) lookAt(ctx context.Context, name string) error {
-	var policy admissionregistrationv1.ValidatingAdmissionPolicy
-	var binding admissionregistrationv1.ValidatingAdmissionPolicyBinding
-	for what, object := range map[string]client.Object{"policy": &policy, "binding": &binding} {
-		err := g.live.Get(ctx, types.NamespacedName{Name: name}, object)
-		if apierrors.IsNotFound(err) {
-			return fmt.Errorf("%w: %s %q is missing", ErrNotInPlace, what, name)
-		}
-		if err != nil {
-			return fmt.Errorf("reading %s %q: %w", what, name, err)
-		}
-	}
-	return weakened(name, &policy, &binding)
-}
-
-// weakened tells a policy that is there but does not deny everywhere.
-func weakened(name string, policy *admissionregistrationv1.ValidatingAdmissionPolicy, binding *admissionregistrationv1.ValidatingAdmissionPolicyBinding) error {
+// loose says how a binding does not deny everywhere; nothing where it does. What it
+// does besides, such as writing to the audit log, is the administrator's to choose,
+// and so are further bindings, which can only deny more.
+func loose(binding *admissionregistrationv1.ValidatingAdmissionPolicyBinding) string {
 	switch {
-	case policy.Spec.FailurePolicy != nil && *policy.Spec.FailurePolicy != admissionregistrationv1.Fail:
-		return fmt.Errorf("%w: policy %q does not fail closed", ErrNotInPlace, name)
-	case binding.Spec.PolicyName != name:
-		return fmt.Errorf("%w: binding %q binds another policy", ErrNotInPlace, name)
+	case binding.Spec.PolicyName != binding.Name:
+		return "binds another policy"
 	case !slices.Contains(binding.Spec.ValidationActions, admissionregistrationv1.Deny):
-		return fmt.Errorf("%w: binding %q does not deny", ErrNotInPlace, name)
+		return "does not deny"
 	case binding.Spec.MatchResources != nil:
-		return fmt.Errorf("%w: binding %q holds for some objects only", ErrNotInPlace, name)
+		return "holds for some objects only"
+	case binding.Spec.ParamRef != nil:
+		return "depends on parameters"
 	default:
-		return nil
+		return ""
 	}
 }

@@ -2,6 +2,7 @@
 package keyname
 
 import (
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,4 +27,21 @@ func Next(objects []v1alpha1.EncryptionKey) string {
 		}
 	}
 	return "v" + strconv.Itoa(highest+1)
+}
+
+// Compare orders names as people count: v9 comes before v10.
+func Compare(a, b string) int {
+	prefixA, numberA := split(a)
+	prefixB, numberB := split(b)
+	return cmp.Or(strings.Compare(prefixA, prefixB), cmp.Compare(numberA, numberB), strings.Compare(a, b))
+}
+
+// split takes the number off the end of a name; -1 where there is none.
+func split(name string) (prefix string, number int) {
+	prefix = strings.TrimRight(name, "0123456789")
+	number, err := strconv.Atoi(name[len(prefix):])
+	if err != nil {
+		return name, -1
+	}
+	return prefix, number
 }

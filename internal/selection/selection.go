@@ -155,9 +155,6 @@ func Candidates(all []*v1alpha1.UserSecret, provider string, t v1alpha1.SecretTy
 	return found
 }
 
-// Older says whether a comes before b where only one of them can be meant.
-func Older(a, b *v1alpha1.UserSecret) bool { return byAge(a, b) < 0 }
-
 func byAge(a, b *v1alpha1.UserSecret) int {
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
 }

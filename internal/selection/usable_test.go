@@ -61,26 +61,6 @@ func TestRival(t *testing.T) {
 	}
 }
 
-func TestOlder(t *testing.T) {
-	tests := map[string]struct {
-		one, other userSecret
-		want       bool
-	}{
-		"older":                {one: makeSecret("b").aged(2 * time.Hour), other: makeSecret("a"), want: true},
-		"younger":              {one: makeSecret("a").aged(time.Minute), other: makeSecret("b").aged(time.Hour)},
-		"same age, by name":    {one: makeSecret("a"), other: makeSecret("b"), want: true},
-		"same age, later name": {one: makeSecret("b"), other: makeSecret("a")},
-		"itself":               {one: makeSecret("a"), other: makeSecret("a")},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := selection.Older(tt.one.UserSecret, tt.other.UserSecret); got != tt.want {
-				t.Errorf("Older = %t, want %t", got, tt.want)
-			}
-		})
-	}
-}
-
 func TestCandidatesAreInOrder(t *testing.T) {
 	list := objects(makeSecret("c"), makeSecret("x").of("slack", v1alpha1.TypeAPIKey), makeSecret("b"), makeSecret("d").aged(2*time.Hour), makeSecret("e").deleted())
 	var names []string

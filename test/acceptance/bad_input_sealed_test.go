@@ -72,7 +72,7 @@ var _ = Describe("Bad input: a sealed value", Ordered, ContinueOnFailure, func()
 		Entry("for a name that generateName makes, which nobody can know", func(ctx context.Context) attempt {
 			us := holding(sealFor(ctx, c.alice.Person, "some-", pasted))
 			us.Name, us.GenerateName = "", "some-"
-			return attempt{by: c.alice, write: creating(us), want: notOpenedTold}
+			return attempt{by: c.alice, write: creating(us), want: generatedNameTold}
 		}),
 		Entry("of a key that does not exist", altered(func(s sealedParts) string { return "us1.v9-00000000." + s.payload },
 			unknownKeyTold("v9-00000000"))),
@@ -130,6 +130,8 @@ var _ = Describe("Bad input: a sealed value", Ordered, ContinueOnFailure, func()
 })
 
 const notOpenedTold = validating + "spec.encryptedValue: the sealed value does not open here: it was sealed for another owner, namespace, name or key, or it was altered; seal the value again for this owner, namespace and name"
+
+const generatedNameTold = validating + "spec.encryptedValue: a sealed value is bound to its name, which nobody knows before generateName makes it: give metadata.name instead of generateName, and seal the value for that name"
 
 func unknownKeyTold(keyID string) string {
 	return validating + "spec.encryptedValue: unknown encryption key " + keyID + ": it was sealed for another vault, or the key was deleted; seal the value again with 'kubectl usersecret seal'"

@@ -6,13 +6,16 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"usersecrets.dev/operator/api/v1alpha1"
+	"usersecrets.dev/operator/internal/inject"
 	"usersecrets.dev/operator/test/rig"
 )
 
@@ -22,6 +25,8 @@ const (
 		"usersecrets.dev/inject."
 	ownersStay = "the owner references of a projection never change, since it lives and dies with its pod: delete the pod, " +
 		"and the projection goes with it."
+	runningStays = "whoever puts another image or container into a pod that was issued values can read them: that takes the " +
+		"right to create pods in its namespace."
 )
 
 // She may write Secrets there as an editor may; so projections are her nearest aim.
@@ -161,6 +166,76 @@ var _ = Describe("eve, an editor who may write Secrets in alice's namespace", Or
 	It("leaves the pod that waits to what alice stores", func(ctx SpecContext) {
 		store(ctx, alice.Person, userSecret(ctx, alice.Person, "later", "webhook", v1alpha1.TypeWebhookSecret, "whsec-alices-own-0123456789"))
 		Expect(projectionOf(ctx, waiting).Data).To(Equal(map[string][]byte{"LATER": []byte("whsec-alices-own-0123456789")}))
+	})
+})
+
+// The kubelet starts what changed in a pod with the volumes that it has. So a
+// right to change pods would be one to alice's values, were it not for the policy.
+var _ = Describe("eve, who may change pods in alice's namespace and not create them", Ordered, ContinueOnFailure, func() {
+	var alice *estate
+	var eve *rig.Person
+
+	BeforeAll(func(ctx SpecContext) {
+		alice = newEstate(ctx)
+		var err error
+		eve, err = product.Person(fmt.Sprintf("eve-%d", serial.Add(1)), alice.Namespace)
+		Expect(err).NotTo(HaveOccurred())
+		grant(ctx, "acceptance-pod-patcher", rbacv1.PolicyRule{
+			APIGroups: []string{""}, Verbs: []string{"get", "update", "patch"},
+			Resources: []string{"pods", "pods/status", "pods/ephemeralcontainers", "pods/resize"},
+		})
+		allow(ctx, eve, alice.Namespace, "acceptance-pod-patcher")
+		awaitGrant(ctx, eve, authorizationv1.ResourceAttributes{Namespace: alice.Namespace, Verb: "patch", Resource: "pods"})
+	})
+
+	AfterEach(func(ctx SpecContext) {
+		alice.untouched(ctx)
+		after := &corev1.Pod{}
+		Expect(product.Client.Get(ctx, client.ObjectKeyFromObject(alice.pod), after)).To(Succeed())
+		Expect(after.Spec).To(Equal(alice.pod.Spec), "the pod was written")
+	})
+
+	DescribeTable("has nothing of hers run with alice's value",
+		func(ctx SpecContext, try func(ctx context.Context, pod *corev1.Pod) error) {
+			alice.refuses(try(ctx, alice.pod.DeepCopy()), byPolicy("pod-metadata")+runningStays)
+		},
+		Entry("in place of a container's image", func(ctx context.Context, pod *corev1.Pod) error {
+			pod.Spec.Containers[0].Image = "example.invalid/eves"
+			return eve.Client.Update(ctx, pod)
+		}),
+		Entry("in place of a container's image, by a patch", func(ctx context.Context, pod *corev1.Pod) error {
+			return eve.Client.Patch(ctx, pod, client.RawPatch(types.StrategicMergePatchType, []byte(`{"spec":{"containers":[{"name":"main","image":"example.invalid/eves"}]}}`)))
+		}),
+		Entry("in place of a container's image, by server-side apply", func(ctx context.Context, pod *corev1.Pod) error {
+			return eve.Client.Patch(ctx, pod, client.RawPatch(types.ApplyPatchType,
+				[]byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"step"},"spec":{"containers":[{"name":"main","image":"example.invalid/eves"}]}}`)),
+				client.FieldOwner("eve"), client.ForceOwnership)
+		}),
+		Entry("in place of a container's image, by kubectl set image", func(ctx context.Context, pod *corev1.Pod) error {
+			return eve.Kubectl(ctx, "", "set", "image", "pod/"+pod.Name, "main=example.invalid/eves", "-n", pod.Namespace).Err()
+		}),
+		Entry("in an ephemeral container with the pod's own projection", func(ctx context.Context, pod *corev1.Pod) error {
+			c := debugContainer()
+			c.VolumeMounts = []corev1.VolumeMount{{Name: inject.VolumeName, MountPath: "/stolen"}}
+			pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{c}
+			return eve.Client.SubResource("ephemeralcontainers").Update(ctx, pod)
+		}),
+		Entry("in an ephemeral container that looks into another's processes", func(ctx context.Context, pod *corev1.Pod) error {
+			c := debugContainer()
+			c.TargetContainerName = "main"
+			pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{c}
+			return eve.Client.SubResource("ephemeralcontainers").Update(ctx, pod)
+		}),
+	)
+
+	It("is told that it takes the right to create pods, and with it may", func(ctx SpecContext) {
+		pod := start(ctx, workflowPod(alice.Namespace, "another", "openai"))
+		projectionOf(ctx, pod)
+		Expect(product.Client.Get(ctx, client.ObjectKeyFromObject(alice.userSecret), alice.userSecret)).To(Succeed())
+		creator := newMeddler(ctx, alice.Namespace)
+		pod.Spec.Containers[0].Image = "example.invalid/newer"
+		alice.refuses(eve.Client.Update(ctx, pod.DeepCopy()), byPolicy("pod-metadata")+runningStays)
+		Expect(creator.Client.Update(ctx, pod)).To(Succeed())
 	})
 })
 

@@ -38,7 +38,8 @@ var _ = Describe("A namespace that is handed from alice to bob", Ordered, func()
 		Expect(readyReason(us)).To(Equal(v1alpha1.ReasonDoesNotOpen))
 		Expect(us.Status.Owner).To(Equal(bob.Name))
 		Expect(us.Status.Masked).To(BeEmpty(), "bob is shown no part of it")
-		Expect(us.Status.ValueID).To(BeEmpty())
+		Expect(us.Status.ValueID).To(Equal(alice.userSecret.Status.ValueID), "the newest value that opened is still known, and tells nothing of it")
+		Expect(us.Status.ValueUpdatedAt).To(Equal(alice.userSecret.Status.ValueUpdatedAt))
 		Expect(us.Spec.EncryptedValue).To(Equal(alice.userSecret.Spec.EncryptedValue), "nothing is lost to alice")
 	})
 
@@ -81,8 +82,9 @@ var _ = Describe("A namespace that is handed from alice to bob", Ordered, func()
 	})
 
 	It("opens alice's again, and bob's no more, once it is hers again", func(ctx SpecContext) {
+		saved := alice.userSecret.Status
 		handOver(ctx, alice.Namespace, alice.Name)
-		us := alice.userSecret
+		us := alice.userSecret.DeepCopy()
 		Eventually(func(g Gomega) {
 			g.Expect(product.Client.Get(ctx, client.ObjectKeyFromObject(us), us)).To(Succeed())
 			g.Expect(sealedReason(us)).To(Equal(v1alpha1.ReasonOpens))
@@ -91,12 +93,55 @@ var _ = Describe("A namespace that is handed from alice to bob", Ordered, func()
 			err := product.Client.Get(ctx, client.ObjectKeyFromObject(alice.projection), alice.projection)
 			return alice.projection.Data, err
 		}).Should(Equal(map[string][]byte{"OPENAI_API_KEY": []byte(alice.value)}), "her pod, which still runs, has it back")
+		Expect(us.Status.ValueID).To(Equal(saved.ValueID), "no value changed")
+		Expect(us.Status.ValueUpdatedAt).To(Equal(saved.ValueUpdatedAt))
+		Consistently(eventsOf(ctx, us, "ValueStored")).Should(HaveLen(1), "and none is said to have")
 
 		his := &v1alpha1.UserSecret{}
 		Eventually(func(g Gomega) {
 			g.Expect(product.Client.Get(ctx, types.NamespacedName{Namespace: alice.Namespace, Name: "slack"}, his)).To(Succeed())
 			g.Expect(sealedReason(his)).To(Equal(v1alpha1.ReasonDoesNotOpen))
 		}).Should(Succeed())
+	})
+})
+
+// Nothing in a sealed value tells one namespace from a later one of the same name;
+// whose it is does.
+var _ = Describe("A namespace of alice's that is deleted and made again for bob", Ordered, func() {
+	var alice *estate
+	var bob *rig.Person
+
+	BeforeAll(func(ctx SpecContext) {
+		alice = newEstate(ctx)
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: alice.Namespace}}
+		Expect(product.Client.Delete(ctx, ns)).To(Succeed())
+		Eventually(func() error { return product.Client.Get(ctx, client.ObjectKeyFromObject(ns), ns) }).
+			Should(MatchError(apierrors.IsNotFound, "it is gone, with all that was in it"))
+		var err error
+		bob, err = product.Onboard(ctx, fmt.Sprintf("bob-%d", serial.Add(1)), alice.Namespace)
+		Expect(err).NotTo(HaveOccurred())
+		allowMeddling(ctx, bob, bob.Namespace)
+	})
+
+	It("opens nothing of hers that he kept, under its own name or another", func(ctx SpecContext) {
+		for _, name := range []string{"openai", "another"} {
+			alice.refuses(bob.Client.Create(ctx, alice.copyFor(bob.Namespace, name)), byWebhook("validate")+doesNotOpen)
+		}
+		// Not even where an administrator puts it there.
+		alice.refuses(product.Client.Create(ctx, alice.copyFor(bob.Namespace, "openai")), byWebhook("validate")+doesNotOpen)
+	})
+
+	It("has a key of its own, with which nothing of hers was sealed", func(ctx SpecContext) {
+		key := &v1alpha1.SealingKey{}
+		Expect(product.Client.Get(ctx, types.NamespacedName{Namespace: bob.Namespace, Name: v1alpha1.SealingKeyName}, key)).To(Succeed())
+		Expect(key.Spec.Owner).To(Equal(bob.Name))
+	})
+
+	It("issues nothing of hers to a pod of his", func(ctx SpecContext) {
+		pod := workflowPod(bob.Namespace, "his", "name:openai=KEY")
+		Expect(bob.Client.Create(ctx, pod)).To(Succeed())
+		Consistently(func() error { return product.Client.Get(ctx, projectionKey(pod), &corev1.Secret{}) }).
+			Should(MatchError(apierrors.IsNotFound, "nothing is issued"))
 	})
 })
 

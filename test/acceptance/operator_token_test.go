@@ -154,6 +154,24 @@ var _ = Describe("Whoever has the operator's token", Ordered, ContinueOnFailure,
 		}),
 	)
 
+	// An update is compared with an immutable Secret before validating policies are asked.
+	It("is told nothing by guessing an immutable Secret", func(ctx SpecContext) {
+		secret := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "immutable"}, Immutable: new(true),
+			Data: map[string][]byte{"password": []byte("a-foreign-password-0123456789")},
+		}
+		Expect(product.Client.Create(ctx, secret)).To(Succeed())
+		answer := func(guess string, dryRun ...client.UpdateOption) string {
+			guessed := secret.DeepCopy()
+			guessed.Data["password"] = []byte(guess)
+			err := operator.Update(ctx, guessed, dryRun...)
+			quiet(err, "policy 'usersecrets-operator-updates' with binding 'usersecrets-operator-updates' denied request: ")
+			return err.Error()
+		}
+		Expect(answer("a-foreign-password-0123456789", client.DryRunAll)).To(Equal(answer("another", client.DryRunAll)))
+		Expect(answer("a-foreign-password-0123456789")).To(Equal(answer("another")))
+	})
+
 	It("reads no foreign Secret back from a deletion", func(ctx SpecContext) {
 		core, err := corev1client.NewForConfig(product.OperatorConfig)
 		Expect(err).NotTo(HaveOccurred())

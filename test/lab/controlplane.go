@@ -108,6 +108,11 @@ func (l *Lab) configureAPIServer(log *os.File) error {
 		flags.Set("audit-log-path", l.AuditLog())
 		flags.Set("audit-log-format", "json")
 	}
+	admission, err := l.configureWebhookClient()
+	if err != nil {
+		return err
+	}
+	flags.Set("admission-control-config-file", admission)
 	for name, values := range l.options.APIServerArgs {
 		flags.Set(name, values...)
 	}

@@ -2,10 +2,12 @@ package policy
 
 import (
 	"context"
+	"fmt"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,6 +22,8 @@ const (
 		"usersecrets.dev/projection alone: use another account for any other Secret."
 	noTokensMessage = "the UserSecret operator mints no service account tokens: use another account, or the " +
 		"TokenRequest API."
+	ownNamespaceMessage = "in usersecrets-system the UserSecret operator writes Secrets labelled usersecrets.dev/key-material and " +
+		"the one named webhook-ca alone: use another account for any other Secret."
 	prefixMessage     = "a projection needs a name that starts with usersecret-: only those are kept from other pods."
 	ownedByPodMessage = "a projection needs exactly one owner reference, to a Pod, with neither controller nor " +
 		"blockOwnerDeletion, and the same UID in its annotation usersecrets.dev/pod-uid."
@@ -74,6 +78,27 @@ var _ = Describe("The operator's account", func() {
 		Expect(answer.Data).To(BeEmpty())
 	})
 
+	// Whether an update is right is compared before validating policies are asked.
+	It("cannot tell a right guess of an immutable Secret from a wrong one", func(ctx context.Context) {
+		foreign := secret(namespace, "immutable")
+		foreign.Immutable = new(true)
+		Expect(admin.Create(ctx, foreign)).To(Succeed())
+		wrong, posing := foreign.DeepCopy(), foreign.DeepCopy()
+		wrong.Data["password"] = []byte("a guess")
+		posing.Type, posing.Data = v1alpha1.ProjectionSecretType, wrong.Data
+		answer := func(guess *corev1.Secret) string {
+			return fmt.Sprint(as(operator).Update(ctx, guess.DeepCopy(), client.DryRunAll))
+		}
+		Eventually(func() string { return answer(foreign) }).WithTimeout(enforcementTimeout).WithPolling(enforcementPoll).Should(
+			HavePrefix("policy 'usersecrets-operator-updates' with binding 'usersecrets-operator-updates' denied request: "))
+		Expect(answer(wrong)).To(Equal(answer(foreign)))
+		Expect(answer(posing)).To(Equal(answer(foreign)))
+		Expect(answer(foreign)).To(ContainSubstring("the UserSecret operator changes no immutable Secret: use another account"))
+
+		Expect(as(bob).Update(ctx, foreign.DeepCopy())).To(Succeed(), "others are not bound")
+		Expect(as(bob).Update(ctx, wrong)).To(MatchError(apierrors.IsInvalid, "immutable as ever"))
+	})
+
 	It("takes no Secret of another type under the reserved prefix", func(ctx context.Context) {
 		Expect(as(operator).Create(ctx, secret(namespace, "usersecret-other"))).
 			To(beDenied(operatorSecretsPolicy, otherTypeMessage))
@@ -90,13 +115,39 @@ var _ = Describe("The operator's account", func() {
 		Expect(as(operator).Create(ctx, token)).To(beDenied(operatorSecretsPolicy, otherTypeMessage))
 	})
 
-	It("keeps Secrets of other types in its own namespace", func(ctx context.Context) {
+	It("keeps key material and its certificate authority in its own namespace", func(ctx context.Context) {
 		makeOperatorNamespace(ctx)
-		key := secret(v1alpha1.OperatorNamespace, "key-v1")
-		Expect(as(operator).Create(ctx, key)).To(Succeed())
-		key.Data["more"] = []byte("x")
-		Expect(as(operator).Update(ctx, key)).To(Succeed())
-		Expect(as(operator).Delete(ctx, key)).To(Succeed())
+		material := secret(v1alpha1.OperatorNamespace, "key-v1")
+		material.Labels = map[string]string{"usersecrets.dev/key-material": "encryption-key"}
+		for _, own := range []*corev1.Secret{material, secret(v1alpha1.OperatorNamespace, "webhook-ca")} {
+			Expect(as(operator).Create(ctx, own)).To(Succeed(), own.Name)
+			own.Data["more"] = []byte("x")
+			Expect(as(operator).Update(ctx, own)).To(Succeed(), own.Name)
+			Expect(as(operator).Delete(ctx, own)).To(Succeed(), own.Name)
+		}
+	})
+
+	It("writes no other Secret there, the root key least of all, nor makes one its own by a label", func(ctx context.Context) {
+		makeOperatorNamespace(ctx)
+		rootKey := secret(v1alpha1.OperatorNamespace, "root-key")
+		Expect(admin.Create(ctx, rootKey)).To(Succeed())
+		labelled := rootKey.DeepCopy()
+		labelled.Labels = map[string]string{"usersecrets.dev/key-material": "encryption-key"}
+		for way, err := range map[string]error{
+			"created":           as(operator).Create(ctx, secret(v1alpha1.OperatorNamespace, "other")),
+			"created, as ours":  as(operator).Create(ctx, projection(v1alpha1.OperatorNamespace, "usersecret-ours")),
+			"updated":           as(operator).Update(ctx, rootKey.DeepCopy()),
+			"updated to a key":  as(operator).Update(ctx, labelled),
+			"deleted":           as(operator).Delete(ctx, rootKey.DeepCopy()),
+			"deleted, dry run":  as(operator).Delete(ctx, rootKey.DeepCopy(), client.DryRunAll),
+			"deleted, with all": as(operator).DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(v1alpha1.OperatorNamespace)),
+		} {
+			Expect(err).To(beDenied(operatorSecretsPolicy, ownNamespaceMessage), way)
+		}
+		Expect(admin.Update(ctx, labelled)).To(Succeed())
+		labelled.Labels = nil
+		Expect(as(operator).Update(ctx, labelled)).To(beDenied(operatorSecretsPolicy, ownNamespaceMessage), "a key that stops being one")
+		Expect(admin.Delete(ctx, labelled)).To(Succeed())
 	})
 
 	It("issues, changes and deletes projections", func(ctx context.Context) {

@@ -39,7 +39,8 @@ var _ = Describe("The roles for people", Ordered, func() {
 	var home, foreign string
 
 	BeforeAll(func(ctx context.Context) {
-		for _, role := range []string{"auditor", "catalogue_reader", "delegate", "onboarder", "owner"} {
+		makeOperatorNamespace(ctx)
+		for _, role := range []string{"auditor", "catalogue_reader", "delegate", "key_admin", "onboarder", "owner"} {
 			apply(ctx, filepath.Join(configFolder, "rbac", "usersecret_"+role+".yaml"))
 		}
 		home, foreign = newNamespace(ctx), newNamespace(ctx)
@@ -47,12 +48,16 @@ var _ = Describe("The roles for people", Ordered, func() {
 		bind(ctx, "usersecret-delegate", home, user("test:delegate"))
 		bind(ctx, "usersecret-auditor", "", user("test:auditor"))
 		bind(ctx, "usersecret-onboarder", "", user("test:onboarder"))
+		bind(ctx, "usersecret-key-admin", "", user("test:key-admin"))
+		bindKind(ctx, "Role", "usersecret-key-backup", v1alpha1.OperatorNamespace, user("test:key-backup"))
 
 		Eventually(ctx, func(ctx context.Context) bool {
 			return may(ctx, "test:owner", home, group, "usersecrets", reads) &&
 				may(ctx, "test:delegate", home, group, "usersecrets", reads) &&
 				may(ctx, "test:auditor", home, group, "usersecrets", reads) &&
 				may(ctx, "test:onboarder", "", "", "namespaces", reads) &&
+				may(ctx, "test:key-admin", "", group, "encryptionkeys", reads) &&
+				may(ctx, "test:key-backup", v1alpha1.OperatorNamespace, "", "secrets", []string{"get", "list"}) &&
 				may(ctx, bob, "", group, "secretproviders", reads)
 		}).WithTimeout(enforcementTimeout).WithPolling(enforcementPoll).Should(BeTrue())
 	})
@@ -99,6 +104,24 @@ var _ = Describe("The roles for people", Ordered, func() {
 			Expect(may(ctx, username, "", group, "secretproviders", writes)).To(BeFalse(), username)
 		}
 		Expect(may(ctx, bob, home, group, "usersecrets", all)).To(BeFalse())
+	})
+
+	It("let a key admin rotate and retire keys, and see what they seal, but no material", func(ctx context.Context) {
+		Expect(may(ctx, "test:key-admin", "", group, "encryptionkeys", []string{"get", "list", "watch", "create", "patch", "delete"})).To(BeTrue())
+		Expect(may(ctx, "test:key-admin", "", group, "encryptionkeys", []string{"update", "deletecollection"})).To(BeFalse())
+		Expect(may(ctx, "test:key-admin", "", group, "encryptionkeys/status", writes)).To(BeFalse())
+		Expect(may(ctx, "test:key-admin", home, group, "usersecrets", []string{"get", "list"})).To(BeTrue())
+		Expect(may(ctx, "test:key-admin", home, group, "usersecrets", append(writes, v1alpha1.DelegateVerb))).To(BeFalse())
+		for _, namespace := range []string{"", home, v1alpha1.OperatorNamespace} {
+			Expect(may(ctx, "test:key-admin", namespace, "", "secrets", all)).To(BeFalse(), namespace)
+		}
+	})
+
+	It("let who backs up and restores read and make key material in the operator's namespace alone, and change none", func(ctx context.Context) {
+		Expect(may(ctx, "test:key-backup", v1alpha1.OperatorNamespace, "", "secrets", []string{"get", "list", "create"})).To(BeTrue())
+		Expect(may(ctx, "test:key-backup", v1alpha1.OperatorNamespace, "", "secrets", []string{"update", "patch", "delete", "deletecollection"})).To(BeFalse())
+		Expect(may(ctx, "test:key-backup", home, "", "secrets", all)).To(BeFalse())
+		Expect(may(ctx, "test:key-backup", "", group, "encryptionkeys", all)).To(BeFalse())
 	})
 
 	It("let an onboarder give a new namespace to its owner, and no other rights", func(ctx context.Context) {

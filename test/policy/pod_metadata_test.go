@@ -7,7 +7,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"usersecrets.dev/operator/api/v1alpha1"
@@ -23,7 +25,41 @@ const (
 		"creates the pod: remove it."
 	immutableMessage = "the labels and annotations usersecrets.dev/* of a pod never change after its creation: create " +
 		"another pod with the ones that you want."
+	runningMessage = "whoever puts another image or container into a pod that was issued values can read them: that takes the " +
+		"right to create pods in its namespace."
 )
+
+// takeovers are the ways to have something else run with a running pod's volumes.
+var takeovers = map[string]func(context.Context, client.Client, *corev1.Pod) error{
+	"another image": func(ctx context.Context, c client.Client, p *corev1.Pod) error {
+		p.Spec.Containers[0].Image = "example.invalid/other"
+		return c.Update(ctx, p)
+	},
+	"another image, patched": func(ctx context.Context, c client.Client, p *corev1.Pod) error {
+		return c.Patch(ctx, p, client.RawPatch(types.JSONPatchType, []byte(`[{"op":"replace","path":"/spec/containers/0/image","value":"example.invalid/other"}]`)))
+	},
+	"another image of an init container": func(ctx context.Context, c client.Client, p *corev1.Pod) error {
+		p.Spec.InitContainers[0].Image = "example.invalid/other"
+		return c.Update(ctx, p)
+	},
+	"an ephemeral container": func(ctx context.Context, c client.Client, p *corev1.Pod) error {
+		p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+			Name: "debugger", Image: "example.invalid/other", TerminationMessagePolicy: corev1.TerminationMessageReadFile,
+			VolumeMounts: []corev1.VolumeMount{{Name: "usersecrets", MountPath: "/stolen"}},
+		}}}
+		return c.SubResource("ephemeralcontainers").Update(ctx, p)
+	},
+}
+
+// issuedPod is an injected one with its projection as a volume.
+func issuedPod(namespace, name, username string) *corev1.Pod {
+	p := injectedPod(namespace, name, username, "usersecret-mine")
+	p.Spec.InitContainers = []corev1.Container{{Name: "init", Image: "example.invalid/init"}}
+	p.Spec.Volumes = []corev1.Volume{{Name: "usersecrets", VolumeSource: corev1.VolumeSource{
+		Secret: &corev1.SecretVolumeSource{SecretName: "usersecret-mine"},
+	}}}
+	return p
+}
 
 // podWrites are the ways to write a pod that carry its metadata along.
 var podWrites = map[string]func(context.Context, client.Client, *corev1.Pod) error{
@@ -124,6 +160,41 @@ var _ = Describe("What admission stamped on a pod", func() {
 			Expect(stored.Annotations).To(Equal(running.Annotations), subresource)
 			Expect(stored.Labels).To(Equal(running.Labels), subresource)
 		}
+	})
+
+	It("is reached by nobody who may change pods and not create them", func(ctx context.Context) {
+		const patcher = "test:pod-patcher"
+		bindRole(ctx, patcher, namespace, rbacv1.PolicyRule{
+			APIGroups: []string{""}, Resources: []string{"pods", "pods/ephemeralcontainers"}, Verbs: []string{"get", "update", "patch"},
+		})
+		Eventually(ctx, func(ctx context.Context) bool {
+			return may(ctx, patcher, namespace, "", "pods", []string{"update", "patch"})
+		}).WithTimeout(enforcementTimeout).WithPolling(enforcementPoll).Should(BeTrue())
+
+		issued, plain := issuedPod(namespace, "issued", bob), issuedPod(namespace, "plain", bob)
+		plain.Labels, plain.Annotations, plain.Spec.Volumes[0].Secret.SecretName = nil, nil, "settings"
+		for _, p := range []*corev1.Pod{issued, plain} {
+			Expect(as(bob).Create(ctx, p)).To(Succeed())
+		}
+		for way, take := range takeovers {
+			Expect(take(ctx, impersonate(patcher), issued.DeepCopy())).To(beDenied(podMetadataPolicy, runningMessage), way)
+		}
+		for way, take := range takeovers {
+			current := &corev1.Pod{}
+			for _, c := range []struct {
+				who client.Client
+				pod *corev1.Pod
+			}{{impersonate(patcher), plain}, {as(bob), issued}} {
+				Expect(admin.Get(ctx, client.ObjectKeyFromObject(c.pod), current)).To(Succeed())
+				Expect(take(ctx, c.who, current)).To(Succeed(), way)
+			}
+		}
+
+		deadline := int64(600)
+		current := &corev1.Pod{}
+		Expect(admin.Get(ctx, client.ObjectKeyFromObject(issued), current)).To(Succeed())
+		current.Spec.ActiveDeadlineSeconds = &deadline
+		Expect(impersonate(patcher).Update(ctx, current)).To(Succeed(), "what does not reach a value may be changed")
 	})
 
 	It("leaves other keys, and pods without ours, alone", func(ctx context.Context) {

@@ -68,6 +68,7 @@ var _ = Describe("Projections", func() {
 	It("have their prefix reserved in the operator's own namespace too", func(ctx context.Context) {
 		makeOperatorNamespace(ctx)
 		forged := secret(v1alpha1.OperatorNamespace, "usersecret-forged")
+		forged.Labels = map[string]string{"usersecrets.dev/key-material": "encryption-key"}
 		Expect(as(bob).Create(ctx, forged)).To(beDenied(projectionsPolicy, reservedMessage))
 		Expect(as(operator).Create(ctx, forged, client.DryRunAll)).To(Succeed())
 	})

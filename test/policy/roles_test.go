@@ -30,8 +30,13 @@ func clusterRole(ctx context.Context, rules ...rbacv1.PolicyRule) string {
 
 func bind(ctx context.Context, role, namespace string, subject rbacv1.Subject) {
 	GinkgoHelper()
+	bindKind(ctx, "ClusterRole", role, namespace, subject)
+}
+
+func bindKind(ctx context.Context, kind, role, namespace string, subject rbacv1.Subject) {
+	GinkgoHelper()
 	meta := metav1.ObjectMeta{GenerateName: "policy-test-", Namespace: namespace}
-	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role}
+	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role}
 	if namespace == "" {
 		Expect(admin.Create(ctx, &rbacv1.ClusterRoleBinding{
 			ObjectMeta: meta, RoleRef: ref, Subjects: []rbacv1.Subject{subject},

@@ -37,9 +37,9 @@ func (r *Rig) makeReplicas(n int) error {
 	return err
 }
 
-// webhookAddress is where the API server calls: the one replica, or the Service
-// before several.
-func (r *Rig) webhookAddress() string {
+// WebhookAddress is the host and port where the API server calls: the one replica,
+// or the Service before several.
+func (r *Rig) WebhookAddress() string {
 	if r.service != nil {
 		return r.service.Address()
 	}
@@ -67,7 +67,7 @@ func (r *Rig) StartReplica(ctx context.Context, i int) error {
 		Args: append([]string{
 			"--webhook-bind-address=127.0.0.1", "--webhook-port=" + strconv.Itoa(replica.webhookPort), "--webhook-host=127.0.0.1",
 			"--health-probe-bind-address=" + loopback(replica.healthPort), "--metrics-bind-address=" + loopback(replica.metricsPort),
-			"--lease-duration=3s", "--shutdown-delay=500ms",
+			"--webhook-client-ca-file=" + r.WebhookClientCA(), "--lease-duration=3s", "--shutdown-delay=500ms",
 		}, r.args...),
 	})
 	return err

@@ -127,7 +127,7 @@ func (r *Rig) install(ctx context.Context, o Options) error {
 	for _, part := range []string{"crd/bases", "manager/namespace.yaml", "rbac", "policy", "webhook", "providers"} {
 		paths = append(paths, filepath.Join(r.root, "config", part))
 	}
-	return r.Apply(ctx, paths, lab.WebhookURL("https://"+r.webhookAddress()))
+	return r.Apply(ctx, paths, lab.WebhookURL("https://"+r.WebhookAddress()))
 }
 
 func (r *Rig) identify(ctx context.Context, o Options) error {
