@@ -62,6 +62,13 @@ type EncryptionKeyStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	KeyID string `json:"keyID,omitempty"`
 
+	// sequence orders the keys: the one with the highest is the newest. It is bound
+	// to the key's material.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Sequence int64 `json:"sequence,omitempty"`
+
 	// phase says what the key is used for.
 	//
 	// +optional

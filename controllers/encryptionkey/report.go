@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -73,10 +74,14 @@ func report(object *v1alpha1.EncryptionKey, keys []keyring.Key, problem error, c
 		}
 		newest := i == len(keys)-1
 		status.KeyID, status.SealedSecrets, status.RootKeyID = string(key.ID), c.byKey[key.ID], key.RootKeyID
+		status.Sequence = sequence(key)
 		status.Phase = phase(newest, status.SealedSecrets)
 		if newest {
 			status.Progress = fmt.Sprintf("%d/%d", status.SealedSecrets, c.total)
 		}
+	}
+	if n := len(keys); status.Phase == v1alpha1.KeyActive && n > 0 && status.Sequence < sequence(keys[n-1]) {
+		status.Phase = phase(false, status.SealedSecrets) // its material is lost, and a newer key took over
 	}
 	ready := readyCondition(status.KeyID, problem)
 	ready.ObservedGeneration = object.Generation
@@ -84,6 +89,8 @@ func report(object *v1alpha1.EncryptionKey, keys []keyring.Key, problem error, c
 	meta.SetStatusCondition(&status.Conditions, ready)
 	return status
 }
+
+func sequence(key keyring.Key) int64 { return int64(min(key.Sequence, math.MaxInt64)) } //nolint:gosec // G115: bounded
 
 func readyCondition(keyID string, problem error) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}

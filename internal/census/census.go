@@ -43,9 +43,12 @@ func (s Sealed) String() string {
 // Of lists all UserSecrets consistently, which needs a reader without a cache.
 func Of(ctx context.Context, live client.Reader, id envelope.KeyID) (Sealed, error) {
 	var sealed Sealed
-	list := &v1alpha1.UserSecretList{}
+	next := ""
 	for {
-		if err := live.List(ctx, list, client.Limit(page), client.Continue(list.Continue)); err != nil {
+		// A list of its own for each page: what a page leaves out would stay what it
+		// was on the one before.
+		list := &v1alpha1.UserSecretList{}
+		if err := live.List(ctx, list, client.Limit(page), client.Continue(next)); err != nil {
 			return Sealed{}, fmt.Errorf("looking for UserSecrets sealed with key %s: %w", id, err)
 		}
 		for i := range list.Items {
@@ -57,7 +60,7 @@ func Of(ctx context.Context, live client.Reader, id envelope.KeyID) (Sealed, err
 				sealed.Names = append(sealed.Names, us.Namespace+"/"+us.Name)
 			}
 		}
-		if list.Continue == "" {
+		if next = list.Continue; next == "" {
 			return sealed, nil
 		}
 	}

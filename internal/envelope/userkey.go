@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"usersecrets.dev/operator/internal/erasing"
 	"usersecrets.dev/operator/internal/secretvalue"
 )
 
@@ -35,7 +36,9 @@ func DeriveUserKey(keyID KeyID, material []byte, owner string) (*UserKey, error)
 	if err := usable(); err != nil {
 		return nil, err
 	}
-	private, err := deriveKey(material, owner)
+	var private hpke.PrivateKey
+	var err error
+	erasing.Do(func() { private, err = deriveKey(material, owner) })
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +81,11 @@ func (k *UserKey) Open(s Sealed, b Binding) (secretvalue.Value, error) {
 	if b.Owner != k.owner {
 		return secretvalue.Value{}, ErrNotOpened
 	}
-	plaintext, err := hpke.Open(k.private(), hpke.HKDFSHA256(), hpke.AES256GCM(), b.info(s.keyID), s.payload)
+	var plaintext []byte
+	var err error
+	erasing.Do(func() {
+		plaintext, err = hpke.Open(k.private(), hpke.HKDFSHA256(), hpke.AES256GCM(), b.info(s.keyID), s.payload)
+	})
 	if err != nil {
 		return secretvalue.Value{}, ErrNotOpened
 	}

@@ -32,6 +32,8 @@ var (
 	ErrFormat = errors.New("the file is no backup of key material")
 	// ErrOpen means that the identity or passphrase at hand does not open it.
 	ErrOpen = errors.New("the backup does not open with this identity or passphrase")
+
+	errSize = errors.New("the backup is too large")
 )
 
 // Backup is all key material of one vault.
@@ -90,6 +92,9 @@ func Write(w io.Writer, b Backup, recipients ...age.Recipient) error {
 		return fmt.Errorf("encoding the backup: %w", err)
 	}
 	defer clear(plain)
+	if len(plain) > maxSize {
+		return fmt.Errorf("%w: it would have %d bytes, more than the %d that can be read again", errSize, len(plain), maxSize)
+	}
 	text := armor.NewWriter(w)
 	encrypted, err := age.Encrypt(text, recipients...)
 	if err != nil {

@@ -21,8 +21,9 @@ func Next(objects []v1alpha1.EncryptionKey) string {
 	highest := len(objects)
 	for i := range objects {
 		text, ok := strings.CutPrefix(objects[i].Name, "v")
-		if n, err := strconv.Atoi(text); ok && err == nil {
-			highest = max(highest, n)
+		// A number too large to count on from is a name like any other.
+		if n, err := strconv.ParseInt(text, 10, 32); ok && err == nil {
+			highest = max(highest, int(n))
 		}
 	}
 	return "v" + strconv.Itoa(highest+1)

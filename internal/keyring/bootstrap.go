@@ -124,7 +124,7 @@ func (k *Keyring) EnsureKey(ctx context.Context, name string) (bool, error) {
 		}
 		next = max(next, key.Sequence+1)
 	}
-	// One that does not unwrap may be the newest; the new key must be newer still.
+	// One that is broken or lost may be the newest; the new key must be newer still.
 	k.mu.RLock()
 	next = max(next, k.rank+1)
 	k.mu.RUnlock()

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"usersecrets.dev/operator/api/v1alpha1"
 	"usersecrets.dev/operator/internal/envelope"
 )
 
@@ -139,6 +140,14 @@ func TestBootstrapNeverHidesALoss(t *testing.T) {
 			prepare:   func(v *vault) { v.create(makeEncryptionKey("v1")) },
 			wantError: lost("EncryptionKeys"),
 		},
+		"an EncryptionKey that had material": {
+			prepare: func(v *vault) {
+				object := makeEncryptionKey("v1")
+				object.Status.KeyID = "v1-3f9a2c1b"
+				v.create(object)
+			},
+			wantError: `key material is missing: Secret "encryption-key-v1" is gone or holds another key than v1-3f9a2c1b; restore it from a backup`,
+		},
 		"both": {
 			prepare: func(v *vault) {
 				v.create(makeEncryptionKey("v1"))
@@ -199,40 +208,54 @@ func TestBootstrapMeetsSecretsOfOthers(t *testing.T) {
 
 func TestBootstrapFailures(t *testing.T) {
 	down := errors.New("the API server is down")
-	// failing fails the nth list.
-	failing := func(v *vault, nth int) client.Client {
+	// failing fails the nth list of a kind.
+	failing := func(v *vault, kind string, nth int) client.Client {
 		lists := 0
 		return v.intercept(interceptor.Funcs{
 			List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
-				if lists++; lists == nth {
-					return down
+				if kindOf(list) == kind {
+					if lists++; lists == nth {
+						return down
+					}
 				}
 				return c.List(ctx, list, opts...)
 			},
 		})
 	}
+	const listing = `listing key material in namespace "usersecrets-system": the API server is down`
 	tests := map[string]struct {
 		objects   []client.Object
+		kind      string
 		nth       int
 		wantError string
 	}{
-		"looking for UserSecrets":          {nth: 2, wantError: "looking for UserSecrets: the API server is down"},
-		"looking for EncryptionKeys":       {nth: 3, wantError: "looking for EncryptionKeys: the API server is down"},
-		"looking for the new key":          {nth: 4, wantError: `listing key material in namespace "usersecrets-system": the API server is down`},
-		"looking for the new identity key": {nth: 5, wantError: `listing key material in namespace "usersecrets-system": the API server is down`},
-		"looking once more": {
-			objects: []client.Object{makeUserSecret()}, nth: 3,
-			wantError: `listing key material in namespace "usersecrets-system": the API server is down`,
-		},
+		"before the first look":            {kind: "EncryptionKeyList", nth: 1, wantError: "listing EncryptionKeys: the API server is down"},
+		"the first look":                   {kind: "SecretList", nth: 1, wantError: listing},
+		"after the first look":             {kind: "EncryptionKeyList", nth: 2, wantError: "listing EncryptionKeys: the API server is down"},
+		"looking for UserSecrets":          {kind: "any UserSecretList", nth: 1, wantError: "looking for UserSecrets: the API server is down"},
+		"looking for EncryptionKeys":       {kind: "any EncryptionKeyList", nth: 1, wantError: "looking for EncryptionKeys: the API server is down"},
+		"looking for the new key":          {kind: "SecretList", nth: 2, wantError: listing},
+		"looking for the new identity key": {kind: "SecretList", nth: 3, wantError: listing},
+		"looking once more":                {objects: []client.Object{makeUserSecret()}, kind: "SecretList", nth: 2, wantError: listing},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			v := makeVault(t, tt.objects...)
-			err := v.keyringOver(failing(v, tt.nth)).Bootstrap(context.Background())
-			if !errors.Is(err, down) || err.Error() != tt.wantError {
-				t.Errorf("error %v,\nwant %s", err, tt.wantError)
-			}
+			err := v.keyringOver(failing(v, tt.kind, tt.nth)).Bootstrap(context.Background())
+			checkError(t, err, down, tt.wantError)
 		})
+	}
+}
+
+// kindOf is the kind of a list, after "any" where only its items' names matter.
+func kindOf(list client.ObjectList) string {
+	switch list := list.(type) {
+	case *corev1.SecretList:
+		return "SecretList"
+	case *v1alpha1.EncryptionKeyList:
+		return "EncryptionKeyList"
+	default:
+		return "any " + list.GetObjectKind().GroupVersionKind().Kind
 	}
 }
 

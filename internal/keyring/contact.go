@@ -3,9 +3,9 @@ package keyring
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
@@ -19,7 +19,7 @@ type Contact struct {
 	// Every is how often the KMS is asked.
 	Every time.Duration
 
-	last time.Time
+	last time.Time // of contact
 }
 
 // Start implements manager.Runnable.
@@ -48,45 +48,68 @@ func (c *Contact) Check(ctx context.Context) {
 	err := c.Keys.ask(ctx)
 	if err == nil {
 		c.last = now
-		if err := c.Keys.unlock(ctx); err != nil {
-			log.FromContext(ctx).Error(err, "the root key answers again, but the vault does not open")
-		}
 		return
 	}
-	log.FromContext(ctx).Info("the root key cannot be reached", "since", c.last, "because", err.Error())
+	log.FromContext(ctx).Info("no contact with the root key", "since", c.last, "because", err.Error())
 	if c.Limit > 0 && now.Sub(c.last) >= c.Limit {
 		c.Keys.lock(fmt.Errorf("%w since %s, longer than --root-key-offline-limit: %w", ErrRootUnavailable, c.last.UTC().Format(time.RFC3339), err))
 	}
 }
 
-// ask unwraps one Secret by every root key in a KMS that wraps something.
+// ask has every root key in a KMS unwrap one material again that it unwrapped
+// before: any refusal means that the KMS key is not there as it was. The API server
+// is not asked, so that its absence stands for nothing. Where the keys were erased,
+// they are loaded again instead.
 func (k *Keyring) ask(ctx context.Context) error {
-	found, err := k.store.load(ctx, func(secret *corev1.Secret) (material, bool) {
-		// Local root keys need no asking, and their material no second copy.
-		return material{}, !remoteID(string(secret.Data[RootKeyField]))
-	})
-	if err != nil {
-		return nil // the API server is away, which says nothing about the KMS
+	if k.lockedFor() != nil {
+		return k.unlock(ctx)
 	}
-	for i := range found {
-		clear(found[i].key)
-		if found[i].problem != nil && remoteID(found[i].rootID()) {
-			return found[i].problem
+	asked := map[string]bool{}
+	for _, v := range k.atHand() {
+		if !remoteID(v.RootKeyID) || asked[v.RootKeyID] {
+			continue
+		}
+		asked[v.RootKeyID] = true
+		m, err := k.store.unwrap(ctx, v.material.kind, v.material.name, v.RootKeyID, v.wrapped)
+		clear(m.key)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// lock erases all keys; nothing is sealed or opened until unlock.
+// atHand are the keys at hand and the identity key.
+func (k *Keyring) atHand() []versionKey {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	all := slices.Clone(k.versions)
+	if k.identity != nil {
+		all = append(all, *k.identity)
+	}
+	return all
+}
+
+// lockedFor is why nothing is opened, or nil.
+func (k *Keyring) lockedFor() error {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.locked
+}
+
+// lock erases all keys; nothing is sealed or opened until unlock. It waits for a
+// look that is under way, which would bring back what it erases.
 func (k *Keyring) lock(why error) {
+	k.reloading.Lock()
+	defer k.reloading.Unlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.locked != nil {
-		return
+	if k.locked == nil {
+		k.locked = why
 	}
-	k.locked = why
 	for i := range k.versions {
 		k.versions[i].erase()
+		k.problems[k.versions[i].Name] = k.locked
 	}
 	if k.identity != nil {
 		k.identity.erase()
@@ -99,13 +122,7 @@ func (k *Keyring) lock(why error) {
 func (k *Keyring) unlock(ctx context.Context) error {
 	k.reloading.Lock()
 	defer k.reloading.Unlock()
-	k.mu.RLock()
-	locked := k.locked
-	k.mu.RUnlock()
-	if locked == nil {
-		return nil
-	}
-	if err := k.reload(ctx); err != nil {
+	if err := k.look(ctx); err != nil {
 		return err
 	}
 	if err := k.fatal(); err != nil {

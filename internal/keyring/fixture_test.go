@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -134,6 +137,80 @@ func (v *vault) create(object client.Object) {
 	}
 }
 
+// register gives every key at hand its EncryptionKey, as the controller does.
+func (v *vault) register(k *Keyring) {
+	v.t.Helper()
+	for _, key := range k.Keys() {
+		object := makeEncryptionKey(key.Name)
+		object.Status = v1alpha1.EncryptionKeyStatus{KeyID: string(key.ID), Sequence: int64(key.Sequence)}
+		v.create(object)
+	}
+}
+
+// counting counts the looks at the Secrets with key material.
+func (v *vault) counting(looks *int) client.Client {
+	return v.intercept(interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if _, ok := list.(*corev1.SecretList); ok {
+				*looks++
+			}
+			return c.List(ctx, list, opts...)
+		},
+	})
+}
+
+// startedKeyring is a keyring as after a start of the operator.
+func (v *vault) startedKeyring(roots ...Root) *Keyring {
+	v.t.Helper()
+	k := v.keyring(roots...)
+	bootstrap(v.t, k)
+	return k
+}
+
+func reload(t testing.TB, k *Keyring) {
+	t.Helper()
+	if err := k.Reload(context.Background()); err != nil {
+		t.Fatalf("reloading: %v", err)
+	}
+}
+
+// names are those of the keys at hand, oldest first.
+func names(k *Keyring) []string {
+	var out []string
+	for _, key := range k.Keys() {
+		out = append(out, key.Name)
+	}
+	return out
+}
+
+func checkNames(t testing.TB, k *Keyring, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, names(k)); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
+// checkError: an error is of a sentinel and has exactly this text.
+func checkError(t testing.TB, err, want error, wantText string) {
+	t.Helper()
+	if !errors.Is(err, want) || err.Error() != wantText {
+		t.Errorf("error %v,\nwant %s", err, wantText)
+	}
+}
+
+// checkDoesNotOpen: a sealed value does not open, for the reason given.
+func checkDoesNotOpen(t testing.TB, k *Keyring, text string, want error, wantText string) {
+	t.Helper()
+	value, err := k.OpenText(context.Background(), text, place)
+	if value.Len() != 0 {
+		t.Errorf("opened to %d bytes", value.Len())
+	}
+	checkError(t, err, want, wantText)
+}
+
+// keyID is the id that a sealed value names.
+func keyID(text string) string { return strings.Split(text, ".")[1] }
+
 func bootstrap(t testing.TB, k *Keyring) {
 	t.Helper()
 	if err := k.Bootstrap(context.Background()); err != nil {
@@ -184,4 +261,40 @@ func makeUserSecret() *v1alpha1.UserSecret {
 
 func makeEncryptionKey(name string) *v1alpha1.EncryptionKey {
 	return &v1alpha1.EncryptionKey{ObjectMeta: metav1.ObjectMeta{Name: name}}
+}
+
+// kmsRoot is a root key in a KMS of the test's.
+type kmsRoot struct {
+	*LocalRoot
+	id string
+	// refusal is what the KMS answers instead, if anything.
+	refusal error
+	unwraps int
+}
+
+func makeKMS(t testing.TB, id string, first byte) *kmsRoot {
+	t.Helper()
+	return &kmsRoot{LocalRoot: makeRoot(t, first), id: id}
+}
+
+func (r *kmsRoot) ID() string { return r.id }
+
+func (r *kmsRoot) Wrap(ctx context.Context, plaintext []byte) ([]byte, error) {
+	if r.refusal != nil {
+		return nil, r.refusal
+	}
+	return r.LocalRoot.Wrap(ctx, plaintext)
+}
+
+func (r *kmsRoot) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
+	r.unwraps++
+	if r.refusal != nil {
+		return nil, r.refusal
+	}
+	return r.LocalRoot.Unwrap(ctx, wrapped)
+}
+
+// away is what a KMS that cannot be reached comes to.
+func (r *kmsRoot) away() {
+	r.refusal = fmt.Errorf("%w: %s: connection refused", ErrRootUnavailable, r.id)
 }

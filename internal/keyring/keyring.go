@@ -28,7 +28,8 @@ var (
 	// ErrNoKey means that the vault holds no key at all.
 	ErrNoKey = errors.New("the vault has no encryption key")
 	// ErrNewestKey means that nothing is sealed, since the newest key is not at
-	// hand. Values that older keys sealed still open.
+	// hand. Values that older keys sealed still open. Restoring its material ends
+	// that, and so does a new key, which is newer.
 	ErrNewestKey = errors.New("nothing is sealed while the newest encryption key is missing")
 )
 
@@ -54,6 +55,16 @@ type Config struct {
 	Clock clock.Clock
 	// UserKeyTTL is how long a derived user key is kept; 5 minutes where zero.
 	UserKeyTTL time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Clock == nil {
+		c.Clock = clock.RealClock{}
+	}
+	if c.UserKeyTTL == 0 {
+		c.UserKeyTTL = userKeyTTL
+	}
+	return c
 }
 
 // Key describes an encryption key without its material.
@@ -85,11 +96,12 @@ type Keyring struct {
 	identity *versionKey
 	problems map[string]error // by the name of the EncryptionKey
 	sealing  error            // why nothing is sealed, or nil
-	rank     uint64           // the highest sequence number that broken material claims
+	rank     uint64           // the highest sequence number of what is broken or lost
 	locked   error            // why nothing is opened either, or nil
 
 	// reloading keeps a slow look from putting an older list in place of a newer
-	// one, and guards when a key id was last looked up live, and with what error.
+	// one, or keys in place of those that were erased meanwhile. It guards when the
+	// last live look for a key id began, and with what error it ended.
 	reloading sync.Mutex
 	lookedAt  time.Time
 	lookErr   error
@@ -97,12 +109,7 @@ type Keyring struct {
 
 // New returns an empty Keyring. Bootstrap or Reload fill it.
 func New(cfg Config) *Keyring {
-	if cfg.Clock == nil {
-		cfg.Clock = clock.RealClock{}
-	}
-	if cfg.UserKeyTTL == 0 {
-		cfg.UserKeyTTL = userKeyTTL
-	}
+	cfg = cfg.withDefaults()
 	return &Keyring{
 		store: store{client: cfg.Client, namespace: cfg.Namespace, roots: cfg.Roots},
 		clock: cfg.Clock,
@@ -145,8 +152,9 @@ func (k *Keyring) Active() (Key, error) {
 }
 
 // Problem says what is wrong with the stored material of an EncryptionKey:
-// ErrTampered, ErrMaterialLost, ErrWrongRootKey, ErrRootUnavailable, or nil. The
-// key may be at hand all the same, in memory.
+// ErrTampered, ErrMaterialLost, ErrWrongRootKey, ErrRootUnavailable,
+// envelope.ErrKeyID for a name that no key id can have, or nil. The key may be at
+// hand all the same, in memory.
 func (k *Keyring) Problem(name string) error {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -216,13 +224,16 @@ func (k *Keyring) reloadOnce(ctx context.Context, asked time.Time) error {
 			return fmt.Errorf("looking for an unknown key: %w", ctx.Err())
 		}
 	}
+	// A key that is made while this look goes on may not be in it, so it serves
+	// only those that asked before it began.
+	began := k.clock.Now()
 	err := k.reload(ctx)
 	if err != nil {
 		err = fmt.Errorf("looking for an unknown key: %w", err)
 	}
 	// That one caller gave up says nothing to the next.
 	if ctx.Err() == nil {
-		k.lookedAt, k.lookErr = k.clock.Now(), err
+		k.lookedAt, k.lookErr = began, err
 	}
 	return err
 }
@@ -250,7 +261,18 @@ func (k *Keyring) userKey(id envelope.KeyID, owner string) (*envelope.UserKey, e
 		k.users.Add(ref, key)
 		return key, nil
 	}
-	return nil, fmt.Errorf("%w %s: it was sealed for another vault, or the key was deleted; seal the value again with 'kubectl usersecret seal'", ErrUnknownKey, id)
+	return nil, k.unknown(id)
+}
+
+// unknown says why a key is not at hand. Only where nothing is wrong with its
+// material is sealing again the remedy.
+func (k *Keyring) unknown(id envelope.KeyID) error {
+	for _, object := range []string{id.Name(), string(id)} {
+		if problem := k.problems[object]; problem != nil {
+			return fmt.Errorf("%w %s: %w", ErrUnknownKey, id, problem)
+		}
+	}
+	return fmt.Errorf("%w %s: it was sealed for another vault, or the key was deleted; seal the value again with 'kubectl usersecret seal'", ErrUnknownKey, id)
 }
 
 // valueIDSize is the size of a value id in bytes: 128 bits of HMAC-SHA256.

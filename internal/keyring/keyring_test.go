@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"usersecrets.dev/operator/internal/envelope"
 	"usersecrets.dev/operator/internal/secretvalue"
@@ -33,12 +36,6 @@ func TestSealAndOpen(t *testing.T) {
 		t.Errorf("sealed with %s, error %v; want the active key, v2", sealed.KeyID(), err)
 	}
 	checkOpens(t, v.startedKeyring(), old, place, "value")
-}
-
-func (v *vault) startedKeyring() *Keyring {
-	k := v.keyring()
-	bootstrap(v.t, k)
-	return k
 }
 
 // The public key is one owner's under one key, the same on every replica.
@@ -183,8 +180,41 @@ func TestKeysShowNoMaterial(t *testing.T) {
 	}
 }
 
-func TestClockDefaultsToTheSystem(t *testing.T) {
-	if c := New(Config{}).clock; c != (clock.RealClock{}) {
-		t.Errorf("clock is %T", c)
+func TestDefaults(t *testing.T) {
+	got := Config{}.withDefaults()
+	if got.Clock != (clock.RealClock{}) || got.UserKeyTTL != 5*time.Minute {
+		t.Errorf("clock is %T, user keys are kept for %s; want the system's and 5m0s", got.Clock, got.UserKeyTTL)
+	}
+	chosen := clocktesting.NewFakeClock(noon)
+	got = Config{Clock: chosen, UserKeyTTL: time.Second}.withDefaults()
+	if got.Clock != clock.Clock(chosen) || got.UserKeyTTL != time.Second {
+		t.Errorf("clock is %T, user keys are kept for %s; want what was configured", got.Clock, got.UserKeyTTL)
+	}
+}
+
+// The time is that of a bubble, since the cache of user keys reads the system's.
+func TestUserKeysAreKeptForAsLongAsConfigured(t *testing.T) {
+	for name, tt := range map[string]struct{ configured, want time.Duration }{
+		"by default":    {want: 5 * time.Minute},
+		"as configured": {configured: time.Hour, want: time.Hour},
+	} {
+		v := makeVault(t)
+		k := New(Config{Client: v.client, Namespace: namespace, Roots: []Root{makeRoot(t, 32)}, Clock: v.clock, UserKeyTTL: tt.configured})
+		bootstrap(t, k)
+		id := k.Keys()[0].ID
+		synctest.Test(t, func(t *testing.T) {
+			first, err := k.userKey(id, "alice")
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(tt.want)
+			if again, _ := k.userKey(id, "alice"); again != first {
+				t.Errorf("%s: derived again within %s", name, tt.want)
+			}
+			time.Sleep(time.Nanosecond)
+			if again, _ := k.userKey(id, "alice"); again == first {
+				t.Errorf("%s: kept for longer than %s", name, tt.want)
+			}
+		})
 	}
 }

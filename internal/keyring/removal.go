@@ -18,6 +18,9 @@ var ErrActiveKey = errors.New("the active key cannot be removed")
 // one, that it may be removed once its EncryptionKey is gone. Without that note an
 // EncryptionKey that vanishes is made again. No material is no error.
 func (k *Keyring) ApproveRemoval(ctx context.Context, name string) error {
+	if err := k.checkInactive(name); err != nil {
+		return err
+	}
 	return k.noteRemoval(ctx, name, k.clock.Now().UTC().Format(time.RFC3339))
 }
 
@@ -27,7 +30,7 @@ func (k *Keyring) WithdrawRemoval(ctx context.Context, name string) error {
 }
 
 func (k *Keyring) noteRemoval(ctx context.Context, name, note string) error {
-	secret, err := k.removable(ctx, name)
+	secret, err := k.store.find(ctx, name)
 	if err != nil || secret == nil || secret.Annotations[RemovalAnnotation] == note {
 		return err
 	}
@@ -46,7 +49,10 @@ func (k *Keyring) noteRemoval(ctx context.Context, name, note string) error {
 // Remove deletes the material of a key whose removal was approved, for good.
 // Only the leader calls it, when nothing is sealed with the key any more.
 func (k *Keyring) Remove(ctx context.Context, name string) error {
-	secret, err := k.removable(ctx, name)
+	if err := k.checkInactive(name); err != nil {
+		return err
+	}
+	secret, err := k.store.find(ctx, name)
 	if err != nil || secret == nil {
 		return err
 	}
@@ -59,14 +65,25 @@ func (k *Keyring) Remove(ctx context.Context, name string) error {
 	return k.Reload(ctx)
 }
 
-// removable reads the Secret of a key that is not the active one; nil where there
-// is none.
-func (k *Keyring) removable(ctx context.Context, name string) (*corev1.Secret, error) {
-	if active, err := k.Active(); err == nil && active.Name == name {
-		return nil, fmt.Errorf("%w: %q seals new values", ErrActiveKey, name)
+// checkInactive: the active key stays. Where nothing is sealed since the newest is
+// missing, no key is active; where no key is at hand, nobody can tell.
+func (k *Keyring) checkInactive(name string) error {
+	active, err := k.Active()
+	switch {
+	case errors.Is(err, ErrNewestKey):
+		return nil
+	case err != nil:
+		return err
+	case active.Name == name:
+		return fmt.Errorf("%w: %q seals new values", ErrActiveKey, name)
 	}
+	return nil
+}
+
+// find reads the Secret of an encryption key; nil where there is none.
+func (s *store) find(ctx context.Context, name string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
-	err := k.store.client.Get(ctx, types.NamespacedName{Namespace: k.store.namespace, Name: SecretPrefix + name}, secret)
+	err := s.client.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: SecretPrefix + name}, secret)
 	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("reading Secret %q: %w", SecretPrefix+name, err)
 	}

@@ -16,6 +16,9 @@ var errRewrap = errors.New("the new root key does not unwrap what it wrapped")
 func (k *Keyring) Rewrap(ctx context.Context) (int, error) {
 	k.reloading.Lock()
 	defer k.reloading.Unlock()
+	if err := k.lockedFor(); err != nil {
+		return 0, err
+	}
 	found, err := k.store.load(ctx, k.remembered)
 	if err != nil {
 		return 0, err

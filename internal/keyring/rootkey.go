@@ -50,23 +50,27 @@ func remoteID(id string) bool { return strings.Contains(id, "://") }
 
 func isRemote(root Root) bool { return remoteID(root.ID()) }
 
-// ParseRootKeys reads root keys, one a line: the first wraps, all unwrap. Errors
-// are those of ParseRootKey, with the number of the line where there are several.
+// ParseRootKeys reads root keys, one a line: the first wraps, all unwrap. Empty
+// lines are passed over. Errors are those of ParseRootKey, with the number of the
+// line where there are several.
 func ParseRootKeys(text string) ([]Root, error) {
-	lines := strings.Fields(text)
-	if len(lines) == 0 {
-		lines = []string{""}
-	}
-	roots := make([]Root, 0, len(lines))
-	for i, line := range lines {
+	several := strings.Contains(strings.TrimSpace(text), "\n")
+	var roots []Root
+	for i, line := range strings.Split(text, "\n") {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
 		root, err := ParseRootKey(line)
-		if err != nil && len(lines) > 1 {
+		if err != nil && several {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
 		if err != nil {
 			return nil, err
 		}
 		roots = append(roots, root)
+	}
+	if len(roots) == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrRootKeyEmpty, rootKeyRemedy)
 	}
 	return roots, nil
 }

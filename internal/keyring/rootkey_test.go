@@ -8,6 +8,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseRootKeyRefuses(t *testing.T) {
@@ -109,5 +111,55 @@ func TestLocalRootWrapsAnewEveryTime(t *testing.T) {
 		if got, err := root.Unwrap(ctx, short); err == nil {
 			t.Errorf("%d bytes unwrap to %q", len(short), got)
 		}
+	}
+}
+
+func TestParseRootKeys(t *testing.T) {
+	const remedy = "make one with 'openssl rand -hex 32'"
+	one, two := hex.EncodeToString(key32(32)), base64.StdEncoding.EncodeToString(key32(33))
+	ids := []string{makeRoot(t, 32).ID(), makeRoot(t, 33).ID()}
+	accepted := map[string]struct {
+		text    string
+		wantIDs []string
+	}{
+		"one":               {text: one, wantIDs: ids[:1]},
+		"one and a newline": {text: one + "\n", wantIDs: ids[:1]},
+		"two":               {text: one + "\n" + two, wantIDs: ids},
+		"two, ends of DOS":  {text: one + "\r\n" + two + "\r\n", wantIDs: ids},
+		"with empty lines":  {text: "\n\n" + one + "\n\n \t\n" + two + "\n\n", wantIDs: ids},
+		"the other first":   {text: two + "\n" + one, wantIDs: []string{ids[1], ids[0]}},
+	}
+	for name, tt := range accepted {
+		t.Run(name, func(t *testing.T) {
+			roots, err := ParseRootKeys(tt.text)
+			var got []string
+			for _, root := range roots {
+				got = append(got, root.ID())
+			}
+			if diff := cmp.Diff(tt.wantIDs, got); diff != "" || err != nil {
+				t.Errorf("error %v, ids (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+	refused := map[string]struct {
+		text      string
+		wantErr   error
+		wantError string
+	}{
+		"nothing":           {text: "", wantErr: ErrRootKeyEmpty, wantError: "the root key is empty: " + remedy},
+		"white space":       {text: " \n\r\n\t", wantErr: ErrRootKeyEmpty, wantError: "the root key is empty: " + remedy},
+		"one, a word":       {text: "canary!\n", wantErr: ErrRootKeyEncoding, wantError: "the root key is neither hexadecimal nor base64: " + remedy},
+		"the first, a word": {text: "canary!\n" + one, wantErr: ErrRootKeyEncoding, wantError: "line 1: the root key is neither hexadecimal nor base64: " + remedy},
+		"the third, short":  {text: one + "\n" + two + "\nabcd\n", wantErr: ErrRootKeySize, wantError: "line 3: the root key has the wrong size: 2 bytes instead of 32; " + remedy},
+		"after empty lines": {text: "\n\n" + one + "\n\n" + exampleRootKey, wantErr: ErrRootKeyKnown, wantError: "line 5: the root key is a well-known value (the documentation's example): " + remedy},
+		"two in one line":   {text: one + " " + two, wantErr: ErrRootKeyEncoding, wantError: "the root key is neither hexadecimal nor base64: " + remedy},
+	}
+	for name, tt := range refused {
+		t.Run(name, func(t *testing.T) {
+			roots, err := ParseRootKeys(tt.text)
+			if checkError(t, err, tt.wantErr, tt.wantError); roots != nil {
+				t.Errorf("parsed %d root keys", len(roots))
+			}
+		})
 	}
 }

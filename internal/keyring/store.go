@@ -239,7 +239,8 @@ func (s *store) check(ctx context.Context, named *corev1.Secret) error {
 	if err := s.client.Get(ctx, client.ObjectKeyFromObject(named), &there); err != nil {
 		return fmt.Errorf("reading Secret %q: %w", named.Name, err)
 	}
-	_, err := s.open(ctx, &there)
+	m, err := s.open(ctx, &there)
+	clear(m.key)
 	return err
 }
 

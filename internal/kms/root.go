@@ -4,28 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/hashicorp/vault/api"
-	"gocloud.dev/gcerrors"
 	"gocloud.dev/secrets"
-	_ "gocloud.dev/secrets/awskms" // registers its scheme
-	_ "gocloud.dev/secrets/azurekeyvault"
-	_ "gocloud.dev/secrets/gcpkms"
-	_ "gocloud.dev/secrets/hashivault"
 
 	"usersecrets.dev/operator/internal/keyring"
 )
 
-// Schemes are the URL schemes of the services.
-var Schemes = []string{"awskms", "azurekeyvault", "gcpkms", "hashivault"}
+var (
+	// ErrURL means that a root key's URL is none.
+	ErrURL = errors.New("the root key's URL is not one of a KMS")
 
-// ErrURL means that a root key's URL is none.
-var ErrURL = errors.New("the root key's URL is not one of a KMS")
+	// errAnswer is what a client makes of an answer that it did not expect.
+	errAnswer = errors.New("the answer is not one of the service's")
+	// errNothing refuses what no service need be asked about.
+	errNothing = errors.New("there is nothing to decrypt")
+)
 
 // requestTime bounds one request to a KMS.
 const requestTime = 10 * time.Second
@@ -34,6 +31,8 @@ const requestTime = 10 * time.Second
 type Root struct {
 	id     string
 	keeper *secrets.Keeper
+	// patience is requestTime, but in tests.
+	patience time.Duration
 }
 
 // Open prepares a root key from a URL, such as "awskms:///alias/usersecrets?region=eu-central-1",
@@ -49,11 +48,14 @@ func Open(ctx context.Context, address string) (*Root, error) {
 	if strings.Trim(u.Host+u.Path, "/") == "" {
 		return nil, fmt.Errorf("%w: it names no key, as in %s://KEY", ErrURL, u.Scheme)
 	}
-	keeper, err := secrets.OpenKeeper(ctx, address)
-	if err != nil {
-		return nil, fmt.Errorf("%w: preparing %s: %s", keyring.ErrRootUnavailable, name(u), strings.TrimSpace(err.Error()))
+	keeper, err := openers[u.Scheme](ctx, u)
+	if errors.Is(err, keyring.ErrRootUnavailable) {
+		return nil, fmt.Errorf("preparing %s: %w", name(u), err)
 	}
-	return &Root{id: name(u), keeper: keeper}, nil
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrURL, reason(err))
+	}
+	return &Root{id: name(u), keeper: keeper, patience: requestTime}, nil
 }
 
 func withSlashes() []string {
@@ -64,72 +66,88 @@ func withSlashes() []string {
 	return out
 }
 
-// name is the URL without its query, which says how to reach the key and not
-// which one it is.
-func name(u *url.URL) string { return u.Scheme + "://" + strings.TrimPrefix(u.Host+u.Path, "/") }
+// naming are the options that say which key it is: an alias is another key in
+// another region, and a name another in another engine. All others say how to
+// reach it.
+var naming = []string{"engine", "region"}
 
-// ID is the URL without its query. It tells nothing secret.
+// name is the URL without the options that do not name the key.
+func name(u *url.URL) string {
+	id := u.Scheme + "://" + strings.TrimPrefix(u.Host+u.Path, "/")
+	options := url.Values{}
+	for _, option := range naming {
+		if value := u.Query().Get(option); value != "" {
+			options.Set(option, value)
+		}
+	}
+	if len(options) > 0 {
+		id += "?" + options.Encode()
+	}
+	return id
+}
+
+// ID is the URL, without the options that do not name the key. It tells nothing
+// secret.
 func (r *Root) ID() string { return r.id }
 
 // Wrap implements keyring.Root.
 func (r *Root) Wrap(ctx context.Context, plaintext []byte) ([]byte, error) {
-	return r.ask(ctx, "encrypt", func(ctx context.Context) ([]byte, error) { return r.keeper.Encrypt(ctx, plaintext) })
+	// A copy, since the caller erases its own also while a request goes on that
+	// nobody waits for any more.
+	mine := slices.Clone(plaintext)
+	return r.ask(ctx, "encrypt", func(ctx context.Context) ([]byte, error) {
+		defer clear(mine)
+		return r.keeper.Encrypt(ctx, mine)
+	})
 }
 
 // Unwrap implements keyring.Root.
 func (r *Root) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
+	if len(wrapped) == 0 {
+		return nil, errNothing
+	}
 	return r.ask(ctx, "decrypt", func(ctx context.Context) ([]byte, error) { return r.keeper.Decrypt(ctx, wrapped) })
+}
+
+type answer struct {
+	bytes []byte
+	err   error
 }
 
 // ask bounds a request: not every service's client heeds the context.
 func (r *Root) ask(ctx context.Context, action string, request func(context.Context) ([]byte, error)) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	within, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
-	type answer struct {
-		bytes []byte
-		err   error
-	}
 	answers := make(chan answer, 1)
-	go func() {
-		bytes, err := request(ctx)
-		answers <- answer{bytes, err}
-	}()
+	go func() { answers <- attempt(within, request) }()
 	select {
 	case a := <-answers:
-		if a.err != nil {
+		if a.err != nil && within.Err() == nil {
 			return nil, r.explain(action, a.err)
 		}
-		return a.bytes, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %s did not answer to %s within %s", keyring.ErrRootUnavailable, r.id, action, requestTime)
+		if a.err == nil {
+			return a.bytes, nil
+		}
+	case <-within.Done():
+		go func() {
+			late := <-answers
+			clear(late.bytes)
+		}()
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: waiting for %s to %s: %w", keyring.ErrRootUnavailable, r.id, action, err)
+	}
+	return nil, fmt.Errorf("%w: %s did not answer to %s within %s", keyring.ErrRootUnavailable, r.id, action, r.patience)
 }
 
-// explain tells a refusal of the ciphertext from a service that cannot be asked.
-// No service's error repeats what it was sent.
-func (r *Root) explain(action string, err error) error {
-	if refusesCiphertext(err) {
-		return fmt.Errorf("%s refuses to %s it: %s", r.id, action, reason(err))
-	}
-	return fmt.Errorf("%w: %s: %s", keyring.ErrRootUnavailable, r.id, reason(err))
-}
-
-// refusesCiphertext: AWS says InvalidCiphertextException, Google and Azure
-// INVALID_ARGUMENT and 400, which gocloud maps alike. Vault answers 400, which
-// gocloud does not map.
-func refusesCiphertext(err error) bool {
-	if gcerrors.Code(err) == gcerrors.InvalidArgument {
-		return true
-	}
-	var vault *api.ResponseError
-	return errors.As(err, &vault) && vault.StatusCode == http.StatusBadRequest
-}
-
-// reason is an error on one line.
-func reason(err error) string {
-	var vault *api.ResponseError
-	if errors.As(err, &vault) {
-		return fmt.Sprintf("Vault answers %d: %s", vault.StatusCode, strings.Join(vault.Errors, "; "))
-	}
-	return strings.Join(strings.Fields(err.Error()), " ")
+// attempt makes a request. Vault's client panics on an answer that lacks what it
+// looks for, as a proxy's may.
+func attempt(ctx context.Context, request func(context.Context) ([]byte, error)) (a answer) {
+	defer func() {
+		if recover() != nil {
+			a = answer{err: errAnswer}
+		}
+	}()
+	bytes, err := request(ctx)
+	return answer{bytes, err}
 }
