@@ -14,11 +14,14 @@ import (
 	"usersecrets.dev/operator/test/rig"
 )
 
-// writers create UserSecrets all the time, as users do, and note what fails.
+// writers create UserSecrets and injected pods all the time, as users do, and note
+// what fails.
 type writers struct {
 	product *rig.Rig
 	owner   *rig.Person
 	made    atomic.Int64
+	pods    atomic.Int64
+	bursts  atomic.Int64
 	mu      sync.Mutex
 	failed  []failure
 }
@@ -28,36 +31,76 @@ type failure struct {
 	err error
 }
 
-// write goes on until ctx ends, about fifty a second.
+// Writers come in bursts. In between, the API server's connections are closed, as
+// load balancers close them some time: each burst so meets both replicas.
+const (
+	hands  = 8
+	each   = 4
+	breath = 20 * time.Millisecond
+	gap    = 300 * time.Millisecond
+)
+
+// write goes on until ctx ends.
 func (w *writers) write(ctx context.Context) {
-	var all sync.WaitGroup
-	for n := range 4 {
-		all.Go(func() {
-			for i := 0; ctx.Err() == nil; i++ {
-				w.one(ctx, fmt.Sprintf("load-%d-%d-%d", n, i, time.Now().UnixNano()))
-				pause(ctx, 80*time.Millisecond)
-			}
-		})
+	for burst := 0; ctx.Err() == nil; burst++ {
+		var all sync.WaitGroup
+		for n := range hands {
+			all.Go(func() {
+				for i := range each {
+					w.one(ctx, fmt.Sprintf("load-%d-%d-%d", n, i, time.Now().UnixNano()), i == 0)
+					pause(ctx, breath)
+				}
+			})
+		}
+		all.Wait()
+		w.product.ShedConnections()
+		w.bursts.Add(1)
+		pause(ctx, gap)
 	}
-	all.Wait()
 }
 
-func (w *writers) one(ctx context.Context, name string) {
-	us, err := w.product.Sealed(ctx, w.owner, name, "custom", v1alpha1.TypeCustom, "a value that is long enough")
-	if err == nil {
-		err = w.product.Client.Create(ctx, us)
+func (w *writers) one(ctx context.Context, name string, pod bool) {
+	var err error
+	if pod {
+		err = w.pod(ctx, name)
+	} else {
+		err = w.secret(ctx, name)
 	}
 	if ctx.Err() != nil {
 		return
 	}
 	if err == nil {
-		w.made.Add(1)
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.failed = append(w.failed, failure{time.Now(), err})
 }
+
+func (w *writers) secret(ctx context.Context, name string) error {
+	us, err := w.product.Sealed(ctx, w.owner, name, "custom", v1alpha1.TypeCustom, "a value that is long enough")
+	if err != nil {
+		return err
+	}
+	if err := w.product.Client.Create(ctx, us); err != nil {
+		return err
+	}
+	w.made.Add(1)
+	return nil
+}
+
+// pod creates a pod that asks for a secret, and deletes it.
+func (w *writers) pod(ctx context.Context, name string) error {
+	pod := rig.WorkflowPod(w.owner.Namespace, name, "name:"+loadSecret+"=KEY")
+	if err := w.product.Client.Create(ctx, pod); err != nil {
+		return err
+	}
+	w.pods.Add(1)
+	return w.product.Client.Delete(context.WithoutCancel(ctx), pod)
+}
+
+// loadSecret is the UserSecret that the load's pods ask for.
+const loadSecret = "load"
 
 // failures are those so far, and forgets them.
 func (w *writers) failures() []failure {
@@ -72,6 +115,12 @@ var _ = Describe("Two replicas", Ordered, func() {
 	// afterKill is how long requests may fail after a replica was lost: those
 	// under way at it, and those until it is known to be gone.
 	const afterKill = 2 * time.Second
+	const (
+		least = 30 // creates in each spec
+		after = 4  // bursts that come when it has happened
+	)
+	// connectionLost is how the API server tells of a replica that was lost.
+	const connectionLost = `failed calling webhook "[a-z.]+": failed to call webhook: Post "[^"]+": .*(EOF|connection reset by peer|connection refused|broken pipe|server closed idle connection)$`
 	var (
 		product *rig.Rig
 		load    *writers
@@ -81,21 +130,37 @@ var _ = Describe("Two replicas", Ordered, func() {
 		owner, err := product.Onboard(ctx, "user-0", "user-0")
 		Expect(err).NotTo(HaveOccurred())
 		load = &writers{product: product, owner: owner}
+		Expect(load.secret(ctx, loadSecret)).To(Succeed())
 	}, NodeTimeout(2*time.Minute))
 	AfterAll(func() { stopRig(product) })
 
 	// under has something happen while the load goes on, and a while longer.
-	under := func(ctx context.Context, happen func()) time.Time {
+	under := func(ctx context.Context, happen func()) {
+		GinkgoHelper()
+		load.made.Store(0)
+		load.pods.Store(0)
 		loading, stop := context.WithCancel(ctx)
 		var done sync.WaitGroup
 		done.Go(func() { load.write(loading) })
 		pause(ctx, time.Second)
-		at := time.Now()
 		happen()
-		pause(ctx, 2*time.Second)
+		for until := load.bursts.Load() + after; load.bursts.Load() < until && ctx.Err() == nil; {
+			pause(ctx, interval)
+		}
 		stop()
 		done.Wait()
-		return at
+		AddReportEntry("UserSecrets and pods made", fmt.Sprintf("%d, %d", load.made.Load(), load.pods.Load()))
+		Expect(load.made.Load()).To(BeNumerically(">", least))
+		Expect(load.pods.Load()).To(BeNumerically(">", least/6))
+	}
+	servedByBoth := func(ctx context.Context) {
+		GinkgoHelper()
+		for i := range 2 {
+			served, err := metric(ctx, product.Replica(i), "controller_runtime_webhook_requests_total")
+			Expect(err).NotTo(HaveOccurred())
+			AddReportEntry(fmt.Sprintf("admission requests that replica %d served", i), served)
+			Expect(served).To(BeNumerically(">", 0), "replica %d", i)
+		}
 	}
 	none := func() {
 		GinkgoHelper()
@@ -107,6 +172,7 @@ var _ = Describe("Two replicas", Ordered, func() {
 	It("serve admission from their first ready second", func(ctx SpecContext) {
 		under(ctx, func() { Expect(product.StartReplica(ctx, 1)).To(Succeed()) })
 		none()
+		servedByBoth(ctx)
 	}, SpecTimeout(2*time.Minute))
 
 	It("let no request fail through a rolling restart", func(ctx SpecContext) {
@@ -117,6 +183,7 @@ var _ = Describe("Two replicas", Ordered, func() {
 			}
 		})
 		none()
+		servedByBoth(ctx)
 	}, SpecTimeout(2*time.Minute))
 
 	It("go on when one is lost, and the other takes over", func(ctx SpecContext) {
@@ -145,6 +212,7 @@ var _ = Describe("Two replicas", Ordered, func() {
 		AddReportEntry("served again after", tookOver)
 		for _, f := range failed {
 			Expect(f.at).To(BeTemporally("<", killed.Add(afterKill)), "%v", f.err)
+			Expect(f.err).To(MatchError(MatchRegexp(connectionLost)))
 		}
 		Expect(countOf(ctx, product, secrets["user-0"][0])).To(BeEquivalentTo(1), "granted once")
 	}, SpecTimeout(3*time.Minute))

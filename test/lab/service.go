@@ -20,6 +20,7 @@ type Service struct {
 	mu       sync.Mutex
 	backends []*backend
 	next     int
+	open     map[net.Conn]struct{}
 }
 
 // Backend is one of a Service's.
@@ -44,7 +45,7 @@ func NewService(backends ...Backend) (*Service, error) {
 		return nil, fmt.Errorf("listening for a Service: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Service{listener: listener, cancel: cancel}
+	s := &Service{listener: listener, cancel: cancel, open: map[net.Conn]struct{}{}}
 	for _, b := range backends {
 		s.backends = append(s.backends, &backend{Backend: b})
 	}
@@ -60,6 +61,16 @@ func (s *Service) Address() string { return s.listener.Addr().String() }
 func (s *Service) Close() error {
 	s.cancel()
 	return s.listener.Close()
+}
+
+// Shed closes the connections that are there, so that clients which keep theirs
+// come to know every backend. Nobody may be waiting for an answer then.
+func (s *Service) Shed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for connection := range s.open {
+		_ = connection.Close()
+	}
 }
 
 func (s *Service) probe(ctx context.Context) {
@@ -117,8 +128,22 @@ func (s *Service) pick() (string, bool) {
 	return "", false
 }
 
+func (s *Service) keep(connection net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[connection] = struct{}{}
+}
+
+func (s *Service) drop(connection net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, connection)
+	_ = connection.Close()
+}
+
 func (s *Service) forward(in net.Conn) {
-	defer func() { _ = in.Close() }()
+	s.keep(in)
+	defer s.drop(in)
 	address, ok := s.pick()
 	if !ok {
 		return

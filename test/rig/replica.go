@@ -46,6 +46,14 @@ func (r *Rig) WebhookAddress() string {
 	return loopback(r.replicas[0].webhookPort)
 }
 
+// ShedConnections closes those to the Service before several replicas; see
+// [lab.Service.Shed].
+func (r *Rig) ShedConnections() {
+	if r.service != nil {
+		r.service.Shed()
+	}
+}
+
 // Replicas is how many there are, running or not.
 func (r *Rig) Replicas() int { return len(r.replicas) }
 
