@@ -61,7 +61,14 @@ func rightRemedy(err error) string {
 		switch status.Status().Details.Kind {
 		case "namespaces", "rolebindings":
 			return "ask an administrator for the ClusterRole usersecret-onboarder"
+		case "encryptionkeys":
+			return "ask an administrator for the ClusterRole usersecret-key-admin"
+		case "secrets":
+			return "ask an administrator for the Role usersecret-key-backup in the operator's namespace"
 		}
+	}
+	if strings.HasSuffix(err.Error(), "at the cluster scope") {
+		return "leave --all-namespaces out, or ask an administrator for the ClusterRole usersecret-auditor"
 	}
 	return "name your own namespace with --namespace, or ask an administrator for the role usersecret-owner in this one"
 }

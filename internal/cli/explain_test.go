@@ -64,6 +64,28 @@ func TestServerRefusalsAreExplained(t *testing.T) {
 	}
 }
 
+// Who lacks a right is told which shipped role has it.
+func TestMissingRightsAreExplained(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		kind string
+		want string
+	}{
+		"keys":             {[]string{"keys", "list"}, "encryptionkeys", "listing encryption keys: no: User \"eve\" cannot list it at the cluster scope; ask an administrator for the ClusterRole usersecret-key-admin"},
+		"a new key":        {[]string{"keys", "rotate", "v2"}, "encryptionkeys", "creating EncryptionKey \"v2\": no: User \"eve\" cannot list it at the cluster scope; ask an administrator for the ClusterRole usersecret-key-admin"},
+		"key material":     {[]string{"keys", "backup", "x.age"}, "secrets", "reading key material in namespace \"usersecrets-system\": no: User \"eve\" cannot list it at the cluster scope; ask an administrator for the Role usersecret-key-backup in the operator's namespace"},
+		"every UserSecret": {[]string{"list", "-A"}, "usersecrets", "listing UserSecrets: no: User \"eve\" cannot list it at the cluster scope; leave --all-namespaces out, or ask an administrator for the ClusterRole usersecret-auditor"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newServedFixture(t, func(w http.ResponseWriter, _ *http.Request) {
+				answer(w, 403, fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no: User \"eve\" cannot list it at the cluster scope","reason":"Forbidden","details":{"kind":%q},"code":403}`, tt.kind))
+			})
+			wantRefusal(t, f.run(tt.args...), tt.want)
+		})
+	}
+}
+
 // Each command asks for what it needs at its path, and for nothing else.
 func TestRequests(t *testing.T) {
 	tests := map[string]struct {
@@ -74,6 +96,11 @@ func TestRequests(t *testing.T) {
 		"all":     {[]string{"list", "-A"}, "GET /apis/usersecrets.dev/v1alpha1/usersecrets?limit=100"},
 		"seal":    {[]string{"seal", "openai", "--from-file=-"}, "GET /apis/usersecrets.dev/v1alpha1/namespaces/alice/sealingkeys/sealing-key"},
 		"onboard": {[]string{"onboard", "bob", "--apply"}, "GET /api/v1/namespaces/bob"},
+		"keys":    {[]string{"keys", "list"}, "GET /apis/usersecrets.dev/v1alpha1/encryptionkeys"},
+		"rotate":  {[]string{"keys", "rotate", "v2"}, "POST /apis/usersecrets.dev/v1alpha1/encryptionkeys?fieldManager=kubectl-usersecret"},
+		"rewrap":  {[]string{"keys", "rewrap-root"}, "GET /apis/usersecrets.dev/v1alpha1/encryptionkeys"},
+		"backup":  {[]string{"keys", "backup", "x.age"}, "GET /api/v1/namespaces/usersecrets-system/secrets?labelSelector=usersecrets.dev%2Fkey-material"},
+		"restore": {[]string{"keys", "restore", "x.age", "--operator-namespace=vault"}, "GET /api/v1/namespaces/vault/secrets?labelSelector=usersecrets.dev%2Fkey-material"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,6 +49,8 @@ type fixture struct {
 	api         client.Client
 	connections int
 	home        string
+	// hidden are secrets besides canary that must be in nothing that is printed.
+	hidden []string
 }
 
 // newFixture has the kubeconfig of a cluster with these objects.
@@ -110,13 +113,27 @@ type outcome struct {
 // run runs the plugin. The home's path reads "~" in what it printed.
 func (f *fixture) run(args ...string) outcome {
 	f.t.Helper()
+	return f.runIn(context.Background(), args...)
+}
+
+func (f *fixture) runIn(ctx context.Context, args ...string) outcome {
+	f.t.Helper()
 	f.out.Reset()
 	f.errOut.Reset()
-	code := Main(context.Background(), f.env, args)
-	if strings.Contains(f.out.String()+f.errOut.String(), canary) {
-		f.t.Errorf("the value was printed:\n%s%s", f.out, f.errOut)
+	code := Main(ctx, f.env, args)
+	for _, secret := range append(f.hidden, canary) {
+		if strings.Contains(f.out.String()+f.errOut.String(), secret) {
+			f.t.Errorf("a secret was printed:\n%s%s", f.out, f.errOut)
+		}
 	}
 	return outcome{code, f.withoutHome(f.out), f.withoutHome(f.errOut)}
+}
+
+// runQuickly is run on a clock that waits for nothing.
+func (f *fixture) runQuickly(args ...string) (got outcome) {
+	f.t.Helper()
+	synctest.Test(f.t, func(*testing.T) { got = f.run(args...) })
+	return got
 }
 
 func (f *fixture) withoutHome(printed fmt.Stringer) string {
@@ -154,6 +171,7 @@ type scriptedUser struct {
 	present   bool
 	answer    string
 	secret    string
+	secrets   []string // of one question after the other, before secret
 	err       error
 	questions []string
 }
@@ -167,7 +185,11 @@ func (u *scriptedUser) Ask(_ context.Context, question string) (string, error) {
 
 func (u *scriptedUser) AskSecret(_ context.Context, question string) (secretvalue.Value, error) {
 	u.questions = append(u.questions, question)
-	return secretvalue.FromString(u.secret), u.err
+	secret := u.secret
+	if len(u.secrets) > 0 {
+		secret, u.secrets = u.secrets[0], u.secrets[1:]
+	}
+	return secretvalue.FromString(secret), u.err
 }
 
 const clusterURL = "https://cluster.example:6443"

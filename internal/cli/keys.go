@@ -3,9 +3,15 @@ package cli
 import (
 	"context"
 	"fmt"
-	"text/tabwriter"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/printers"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"usersecrets.dev/operator/api/v1alpha1"
 )
@@ -18,7 +24,14 @@ func newKeys(env *Environment, c *cluster) *cobra.Command {
 
 These are for administrators. A rotation makes a new encryption key and seals
 every stored value again with it; values stay as they are, and pods notice
-nothing.`,
+nothing. The ClusterRole usersecret-key-admin has the rights; backup and restore
+take the Role usersecret-key-backup in the operator's namespace besides.`,
+		Example: `  # See which key is active, and how far a rotation is
+  kubectl usersecret keys list
+
+  # Rotate, see it done, and make a backup
+  kubectl usersecret keys rotate --watch
+  kubectl usersecret keys backup keys-2026-06-01.age`,
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -30,14 +43,21 @@ nothing.`,
 type KeysListOptions struct {
 	env     *Environment
 	cluster *cluster
+
+	noHeaders bool
 }
 
 func newKeysList(env *Environment, c *cluster) *cobra.Command {
 	o := &KeysListOptions{env: env, cluster: c}
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List encryption keys, and how much each still seals",
+		Long: `List encryption keys, and how much each still seals.
+
+New values are sealed with the Active key. A Retiring key still seals stored
+values; a Retired one seals none, and may be deleted once no manifest and no
+backup of UserSecrets needs it.`,
 		Example: `  # See which key is active, and how far a rotation is
   kubectl usersecret keys list`,
 		DisableFlagsInUseLine: true,
@@ -45,6 +65,8 @@ func newKeysList(env *Environment, c *cluster) *cobra.Command {
 		ValidArgsFunction:     cobra.NoFileCompletions,
 		RunE:                  func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context()) },
 	}
+	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "Print no column headers.")
+	return cmd
 }
 
 // Run prints.
@@ -53,28 +75,54 @@ func (o *KeysListOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list := &v1alpha1.EncryptionKeyList{}
-	if err := connection.List(ctx, list); err != nil {
-		return fmt.Errorf("listing encryption keys: %w", err)
-	}
-	table := tabwriter.NewWriter(o.env.Out, 6, 4, 3, ' ', 0)
-	if _, err := fmt.Fprintln(table, "NAME\tKEY\tPHASE\tSECRETS\tPROGRESS\tREASON\tROOT KEY\tAGE"); err != nil {
+	keys, err := keysOf(ctx, connection)
+	if err != nil {
 		return err
 	}
-	now := o.env.Now()
-	for i := range list.Items {
-		key := &list.Items[i]
-		if _, err := fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", key.Name, orNone(key.Status.KeyID), orNone(string(key.Status.Phase)), key.Status.SealedSecrets,
-			orNone(key.Status.Progress), keyReason(key), oneLine(orNone(key.Status.RootKeyID)), since(&key.CreationTimestamp, now)); err != nil {
-			return err
-		}
+	if len(keys) == 0 {
+		_, err := fmt.Fprintln(o.env.ErrOut, "No encryption keys found: the operator makes the first one when it starts.")
+		return err
 	}
-	return table.Flush()
+	table := &metav1.Table{}
+	for _, header := range []string{"NAME", "KEY", "PHASE", "SECRETS", "PROGRESS", "REASON", "ROOT KEY", "AGE"} {
+		table.ColumnDefinitions = append(table.ColumnDefinitions, metav1.TableColumnDefinition{Name: header, Type: "string"})
+	}
+	for i := range keys {
+		table.Rows = append(table.Rows, o.row(&keys[i]))
+	}
+	return printers.NewTablePrinter(printers.PrintOptions{NoHeaders: o.noHeaders}).PrintObj(table, o.env.Out)
 }
 
-func keyReason(key *v1alpha1.EncryptionKey) string {
-	if c := condition(key.Status.Conditions, v1alpha1.ConditionReady); c != nil {
-		return c.Reason
+func (o *KeysListOptions) row(key *v1alpha1.EncryptionKey) metav1.TableRow {
+	status := &key.Status
+	reason := none
+	if c := condition(status.Conditions, v1alpha1.ConditionReady); c != nil {
+		reason = c.Reason
 	}
-	return none
+	row := metav1.TableRow{}
+	for _, cell := range []string{
+		key.Name, orNone(status.KeyID), orNone(string(status.Phase)), strconv.FormatInt(status.SealedSecrets, 10),
+		orNone(status.Progress), reason, orNone(status.RootKeyID), since(&key.CreationTimestamp, o.env.Now()),
+	} {
+		row.Cells = append(row.Cells, oneLine(cell))
+	}
+	return row
+}
+
+// keysOf lists the EncryptionKeys.
+func keysOf(ctx context.Context, from client.Reader) ([]v1alpha1.EncryptionKey, error) {
+	list := &v1alpha1.EncryptionKeyList{}
+	if err := from.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("listing encryption keys: %w", err)
+	}
+	return list.Items, nil
+}
+
+// each is texts in the alphabet's order, each once, on one line.
+func each(texts []string) string {
+	return oneLine(strings.Join(slices.Compact(slices.Sorted(slices.Values(texts))), ", "))
+}
+
+func condition(conditions []metav1.Condition, name string) *metav1.Condition {
+	return meta.FindStatusCondition(conditions, name)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,15 +30,17 @@ type KeysBackupOptions struct {
 }
 
 var (
-	errBackupFile = errors.New("give the FILE that the backup is to be written to")
-	errFileExists = errors.New("exists already: a backup is never written over; name another")
-	errNoMaterial = errors.New("holds no key material: name the operator's namespace with --operator-namespace, or see its log")
+	errBackupFile    = errors.New("FILE is missing: give the file that the backup is to be written to")
+	errFileExists    = errors.New("exists already, and nothing is written over: name another file")
+	errNoMaterial    = errors.New("holds no key material: name the operator's namespace with --operator-namespace, or see its log")
+	errNoRootKeyFile = errors.New("the file that --root-key-file names holds no root key: it is 32 bytes in hexadecimal or base64, as the operator was given; leave the flag out for one in a KMS")
+	errOtherRootKey  = errors.New("the root key that --root-key-file names is another: give that, or leave the flag out and keep the root key elsewhere")
 )
 
 func newKeysBackup(env *Environment, c *cluster) *cobra.Command {
 	o := &KeysBackupOptions{env: env, cluster: c}
 	cmd := &cobra.Command{
-		Use:   "backup FILE [--recipient AGE-RECIPIENT | --passphrase-file FILE] [--root-key-file FILE]",
+		Use:   "backup FILE [--recipient RECIPIENT | --passphrase-file FILE] [--root-key-file FILE]",
 		Short: "Write all key material to an encrypted file",
 		Long: `Write all key material to an encrypted file.
 
@@ -50,7 +51,7 @@ too, after it was tried on every key; without it, keep the root key elsewhere.
 
 UserSecrets are not in it: they are ciphertext, and may be kept in the open, as
 'kubectl get usersecrets -A -o yaml' prints them. Make a backup after every
-rotation.`,
+rotation, and after a root key was replaced.`,
 		Example: `  # With a passphrase, which is asked for
   kubectl usersecret keys backup keys.age
 
@@ -71,50 +72,75 @@ rotation.`,
 	return cmd
 }
 
+var errOneFile = errors.New("one FILE at a time")
+
 func oneFile(missing error) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
+		switch len(args) {
+		case 0:
 			return missing
+		case 1:
+			return nil
+		default:
+			return errOneFile
 		}
-		return nil
 	}
 }
 
 // Run reads, encrypts and writes.
 func (o *KeysBackupOptions) Run(ctx context.Context) error {
-	if _, err := os.Lstat(o.file); err == nil {
-		return fmt.Errorf("%s %w", o.file, errFileExists)
-	}
-	connection, err := o.cluster.connect()
+	to, err := recipientsOf(o.recipients, &o.passphrase)
 	if err != nil {
 		return err
 	}
-	secrets, err := materialIn(ctx, connection, o.namespace)
+	if err := mustBeNew(o.file); err != nil {
+		return err
+	}
+	backup, err := o.collect(ctx)
 	if err != nil {
 		return err
 	}
-	if len(secrets) == 0 {
-		return fmt.Errorf("namespace %q %w", o.namespace, errNoMaterial)
-	}
-	backup := keybackup.Backup{CreatedAt: o.env.Now().UTC(), Server: connection.server}
-	for i := range secrets {
-		backup.Secrets = append(backup.Secrets, keybackup.FromSecret(&secrets[i]))
-	}
-	if backup.RootKey, err = o.rootKey(ctx, secrets); err != nil {
-		return err
-	}
-	to, err := recipients(ctx, o.env, o.recipients, &o.passphrase)
-	if err != nil {
-		return err
+	// Last, so that nobody types a passphrase for nothing.
+	if to == nil {
+		if to, err = o.passphrase.chosen(ctx, o.env); err != nil {
+			return err
+		}
 	}
 	var text bytes.Buffer
-	if err := keybackup.Write(&text, backup, to...); err != nil {
+	if err := keybackup.Write(&text, *backup, to...); err != nil {
 		return err
 	}
 	if err := writeNew(o.file, text.Bytes()); err != nil {
 		return err
 	}
-	return o.tell(&backup)
+	return o.tell(backup)
+}
+
+func (o *KeysBackupOptions) collect(ctx context.Context) (*keybackup.Backup, error) {
+	connection, err := o.cluster.connect()
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := materialIn(ctx, connection, o.namespace)
+	if err != nil {
+		return nil, err
+	}
+	if len(secrets) == 0 {
+		return nil, fmt.Errorf("namespace %q %w", o.namespace, errNoMaterial)
+	}
+	backup := &keybackup.Backup{CreatedAt: o.env.Now().UTC(), Server: connection.server}
+	for i := range secrets {
+		backup.Secrets = append(backup.Secrets, keybackup.FromSecret(&secrets[i]))
+	}
+	backup.RootKey, err = o.rootKey(ctx, secrets)
+	return backup, err
+}
+
+func mustBeNew(path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("%s %w", path, errFileExists)
+	}
+	return nil
 }
 
 // writeNew writes a file that must not be there, for its owner alone.
@@ -124,11 +150,12 @@ func writeNew(path string, content []byte) error {
 		return fmt.Errorf("%s %w", path, errFileExists)
 	}
 	if err != nil {
-		return fmt.Errorf("writing the file: %w", err)
+		return fmt.Errorf("writing the file: %w; name one in a folder that you may write to", err)
 	}
 	_, err = file.Write(content)
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		// Half a file is worse than none: it would be taken for a whole one.
+		return fmt.Errorf("writing %s: %w", path, errors.Join(err, os.Remove(path)))
 	}
 	return nil
 }
@@ -139,17 +166,21 @@ func (o *KeysBackupOptions) rootKey(ctx context.Context, secrets []corev1.Secret
 	if o.rootKeyFile == "" {
 		return "", nil
 	}
-	content, err := os.ReadFile(o.rootKeyFile)
+	content, err := readNamed("--root-key-file", o.rootKeyFile)
 	if err != nil {
-		return "", fmt.Errorf("reading the root key: %w; name a file that you may read", err)
+		return "", err
 	}
 	defer clear(content)
 	roots, err := keyring.ParseRootKeys(string(content))
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", o.rootKeyFile, err)
+		return "", errNoRootKeyFile
 	}
 	for i := range secrets {
-		if err := keyring.Verify(ctx, &secrets[i], roots); err != nil {
+		err := keyring.Verify(ctx, &secrets[i], roots)
+		if errors.Is(err, keyring.ErrWrongRootKey) {
+			return "", fmt.Errorf("secret %q is wrapped by root key %s, and %w", secrets[i].Name, secrets[i].Data[keyring.RootKeyField], errOtherRootKey)
+		}
+		if err != nil {
 			return "", fmt.Errorf("trying the root key: %w", err)
 		}
 	}
@@ -157,25 +188,23 @@ func (o *KeysBackupOptions) rootKey(ctx context.Context, secrets []corev1.Secret
 }
 
 func (o *KeysBackupOptions) tell(b *keybackup.Backup) error {
-	if _, err := fmt.Fprintf(o.env.Out, "%s holds %d Secrets with key material\n", o.file, len(b.Secrets)); err != nil {
-		return err
-	}
+	text := fmt.Sprintf("%s holds %d Secrets with key material\n", o.file, len(b.Secrets))
 	if b.RootKey != "" {
-		_, err := fmt.Fprintln(o.env.Out, "the root key is in it, and opens all of them")
-		return err
+		text += "the root key is in it, and opens all of them\n"
+	} else {
+		text += fmt.Sprintf("to use it takes root key %s, which is not in it: keep that elsewhere\n", each(rootsOf(b)))
 	}
-	_, err := fmt.Fprintf(o.env.Out, "to use it takes root key %s, which is not in it: keep that elsewhere\n", oneLine(strings.Join(rootsOf(b), ", ")))
+	_, err := fmt.Fprint(o.env.Out, text)
 	return err
 }
 
 // rootsOf are the ids of the root keys that wrap what is in a backup.
 func rootsOf(b *keybackup.Backup) []string {
-	var ids []string
+	ids := make([]string, 0, len(b.Secrets))
 	for _, s := range b.Secrets {
 		ids = append(ids, s.RootKeyID)
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
+	return ids
 }
 
 // materialIn lists the Secrets with key material.

@@ -32,9 +32,10 @@ type KeysRestoreOptions struct {
 }
 
 var (
-	errRestoreFile = errors.New("give the FILE that 'keys backup' wrote")
+	errRestoreFile = errors.New("FILE is missing: give the file that 'keys backup' wrote")
 	errNoRootKey   = errors.New("the backup holds no root key: leave --root-key-out out, and take it from where you keep it")
-	errTakenSecret = errors.New("is taken by another key, and the backup does not say which key id its own has")
+	errTakenSecret = errors.New("is taken by another key, and the backup does not say which key id its own has: rename what is there")
+	errSecretThere = errors.New("is there, and was no key material when it was looked for: try again, and if it stays so, look at it with kubectl")
 )
 
 func newKeysRestore(env *Environment, c *cluster) *cobra.Command {
@@ -47,11 +48,16 @@ func newKeysRestore(env *Environment, c *cluster) *cobra.Command {
 Nothing that is there is written over. Where the operator has made a key of the
 same name meanwhile, both stay: the restored one is filed under its key id. The
 operator must be given the root key that the backup was made with, besides its
-own where that is another; then every UserSecret of that time opens again.`,
-		Example: `  # Into a new cluster, with the root key that the backup holds
+own where that is another; then every UserSecret of that time opens again.
+
+Only restore a file that you know where it was kept: whoever has a recipient's
+age1… can make one.`,
+		Example: `  # Into a new cluster, whose operator waits for its root key
   kubectl usersecret keys restore keys.age --root-key-out root.key
   kubectl -n usersecrets-system create secret generic root-key --from-file=key=root.key
-  kubectl apply -f usersecrets.yaml`,
+
+  # Beside a key that the operator has made already, with an age key pair
+  kubectl usersecret keys restore keys.age --identity age-key.txt`,
 		DisableFlagsInUseLine: true,
 		Args:                  oneFile(errRestoreFile),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,17 +73,13 @@ own where that is another; then every UserSecret of that time opens again.`,
 	return cmd
 }
 
-// Run reads and restores.
+// Run reads and restores. Repeated, it does what is left to do.
 func (o *KeysRestoreOptions) Run(ctx context.Context) error {
-	backup, err := o.read(ctx)
-	if err != nil {
-		return err
+	if o.identity != "" && o.passphrase.file != "" {
+		return errWithWhat
 	}
 	if o.rootKeyOut != "" {
-		if backup.RootKey == "" {
-			return errNoRootKey
-		}
-		if err := writeNew(o.rootKeyOut, []byte(backup.RootKey+"\n")); err != nil {
+		if err := mustBeNew(o.rootKeyOut); err != nil {
 			return err
 		}
 	}
@@ -89,12 +91,16 @@ func (o *KeysRestoreOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	backup, err := o.read(ctx)
+	if err != nil {
+		return err
+	}
 	for _, saved := range backup.Secrets {
 		if err := o.restore(ctx, connection, saved, there); err != nil {
 			return err
 		}
 	}
-	return o.tell(backup, there)
+	return o.conclude(backup, there)
 }
 
 func (o *KeysRestoreOptions) read(ctx context.Context) (*keybackup.Backup, error) {
@@ -110,6 +116,9 @@ func (o *KeysRestoreOptions) read(ctx context.Context) (*keybackup.Backup, error
 	backup, err := keybackup.Read(file, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.file, err)
+	}
+	if o.rootKeyOut != "" && backup.RootKey == "" {
+		return nil, errNoRootKey
 	}
 	return backup, nil
 }
@@ -130,10 +139,12 @@ func (o *KeysRestoreOptions) restore(ctx context.Context, to *connection, saved 
 		}
 	}
 	err := to.Create(ctx, secret, client.FieldOwner(FieldManager))
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err):
 		return fmt.Errorf("namespace %q is not there: install the operator first, with 'kubectl apply --server-side -k config/default'", o.namespace)
-	}
-	if client.IgnoreAlreadyExists(err) != nil {
+	case apierrors.IsAlreadyExists(err):
+		return fmt.Errorf("secret %q %w", secret.Name, errSecretThere)
+	case err != nil:
 		return fmt.Errorf("restoring Secret %q: %w", secret.Name, err)
 	}
 	if err := o.say("secret/%s restored", secret.Name); err != nil {
@@ -189,8 +200,12 @@ func (o *KeysRestoreOptions) announce(ctx context.Context, to *connection, secre
 	}
 }
 
-func (o *KeysRestoreOptions) tell(b *keybackup.Backup, there []corev1.Secret) error {
+// conclude writes the root key out, and says which root keys the operator needs.
+func (o *KeysRestoreOptions) conclude(b *keybackup.Backup, there []corev1.Secret) error {
 	if o.rootKeyOut != "" {
+		if err := writeNew(o.rootKeyOut, []byte(b.RootKey+"\n")); err != nil {
+			return err
+		}
 		if err := o.say("the root key was written to %s", o.rootKeyOut); err != nil {
 			return err
 		}
@@ -200,13 +215,17 @@ func (o *KeysRestoreOptions) tell(b *keybackup.Backup, there []corev1.Secret) er
 		id := string(there[i].Data[keyring.RootKeyField])
 		needed = slices.DeleteFunc(needed, func(n string) bool { return n == id })
 	}
-	if len(needed) == 0 {
+	switch {
+	case len(needed) == 0:
 		return nil
+	case len(there) == 0:
+		return o.say("the operator must be given root key %s, which wraps this material", each(needed))
+	default:
+		return o.say("the operator must be given root key %s after its own: on a further line of its root key, or as a further --root-key; then restart it", each(needed))
 	}
-	return o.say("the operator must be given root key %s: first or after its own, one a line in its root key, or with --root-key", oneLine(strings.Join(needed, ", ")))
 }
 
 func (o *KeysRestoreOptions) say(format string, args ...any) error {
-	_, err := fmt.Fprintf(o.env.Out, format+"\n", args...)
+	_, err := fmt.Fprintln(o.env.Out, oneLine(fmt.Sprintf(format, args...)))
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,7 +23,7 @@ type KeysRewrapRootOptions struct {
 
 var (
 	errNoActiveKey  = errors.New("no encryption key is active: see 'kubectl usersecret keys list' for the reason")
-	errNotRewrapped = errors.New("the operator has not wrapped the key material anew yet: see its log, and that the new root key is the first that it was given")
+	errNotRewrapped = errors.New("the operator has not wrapped the key material anew yet: see its log, and that it runs with every root key that 'kubectl usersecret keys list' names")
 )
 
 func newKeysRewrapRoot(env *Environment, c *cluster) *cobra.Command {
@@ -36,7 +35,8 @@ func newKeysRewrapRoot(env *Environment, c *cluster) *cobra.Command {
 
 To replace a root key, give the operator both: the new one first, then the old
 one. Then have all key material wrapped by the new one with this command. It
-says when the old one is no longer needed.`,
+says when the old one is no longer needed. Encryption keys and UserSecrets stay
+as they are.`,
 		Example: `  # After the operator was started with --root-key NEW --root-key OLD
   kubectl usersecret keys rewrap-root`,
 		DisableFlagsInUseLine: true,
@@ -58,86 +58,85 @@ func (o *KeysRewrapRootOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	was := rootKeysOf(before)
 	active := slices.IndexFunc(before, func(key v1alpha1.EncryptionKey) bool { return key.Status.Phase == v1alpha1.KeyActive })
 	if active < 0 {
 		return errNoActiveKey
 	}
+	asked, err := o.ask(ctx, connection, &before[active])
+	if err != nil {
+		return err
+	}
+	if err := o.wait(ctx, connection, before[active].Name, asked); err != nil {
+		return err
+	}
+	return o.tell(ctx, connection, was)
+}
+
+// ask notes the request on an EncryptionKey, and is how the answer is told.
+func (o *KeysRewrapRootOptions) ask(ctx context.Context, to client.Writer, key *v1alpha1.EncryptionKey) (string, error) {
 	asked := o.env.Now().UTC().Format(time.RFC3339Nano)
-	key := &before[active]
 	patch := client.MergeFrom(key.DeepCopy())
 	if key.Annotations == nil {
 		key.Annotations = map[string]string{}
 	}
 	key.Annotations[v1alpha1.RewrapRequestedAtAnnotation] = asked
-	if err := connection.Patch(ctx, key, patch, client.FieldOwner(FieldManager)); err != nil {
-		return fmt.Errorf("asking for it on EncryptionKey %q: %w", key.Name, err)
+	if err := to.Patch(ctx, key, patch, client.FieldOwner(FieldManager)); err != nil {
+		return "", fmt.Errorf("asking for it on EncryptionKey %q: %w", key.Name, err)
 	}
-	if err := o.wait(ctx, connection, key.Name, asked); err != nil {
-		return err
-	}
-	return o.tell(ctx, connection, before)
+	return asked, nil
 }
 
-func keysOf(ctx context.Context, from *connection) ([]v1alpha1.EncryptionKey, error) {
-	list := &v1alpha1.EncryptionKeyList{}
-	if err := from.List(ctx, list); err != nil {
-		return nil, fmt.Errorf("listing encryption keys: %w", err)
-	}
-	return list.Items, nil
-}
-
-func (o *KeysRewrapRootOptions) wait(ctx context.Context, from *connection, name, asked string) error {
+func (o *KeysRewrapRootOptions) wait(ctx context.Context, from client.Reader, name, asked string) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	for {
 		key := &v1alpha1.EncryptionKey{}
 		err := from.Get(ctx, types.NamespacedName{Name: name}, key)
 		switch {
-		case err == nil && key.Status.RewrapRequest == asked:
-			return nil
-		case err != nil && ctx.Err() == nil:
+		case ctx.Err() != nil:
+			return whyEnded(ctx, errNotRewrapped)
+		case err != nil:
 			return fmt.Errorf("reading EncryptionKey %q: %w", name, err)
+		case key.Status.RewrapRequest == asked:
+			return nil
 		}
-		select {
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return errNotRewrapped
-			}
-			return errInterrupted
-		case <-time.After(poll):
+		if err := pause(ctx, errNotRewrapped); err != nil {
+			return err
 		}
 	}
 }
 
-// tell waits no longer: the statuses were written right after the request's.
-func (o *KeysRewrapRootOptions) tell(ctx context.Context, from *connection, before []v1alpha1.EncryptionKey) error {
+// tell waits no longer: the operator answers after all statuses were written.
+func (o *KeysRewrapRootOptions) tell(ctx context.Context, from client.Reader, was []string) error {
 	after, err := keysOf(ctx, from)
 	if err != nil {
 		return err
 	}
-	was, is := rootKeysOf(before), rootKeysOf(after)
-	if _, err := fmt.Fprintf(o.env.Out, "%d encryption keys are wrapped by %s\n", len(after), oneLine(strings.Join(is, ", "))); err != nil {
-		return err
+	is := rootKeysOf(after)
+	text := fmt.Sprintf("%d encryption keys are wrapped by %s\n", len(after), each(is))
+	switch {
+	case len(is) > 1:
+		text = fmt.Sprintf("encryption keys are wrapped by several root keys still, %s: see 'kubectl usersecret keys list' for the reason\n", each(is))
+	case slices.Equal(was, is):
+		text += "nothing is to be done: to replace the root key, give the operator the new one first, then this one, and restart it\n"
 	}
 	for _, old := range was {
-		if slices.Contains(is, old) {
-			continue
-		}
-		if _, err := fmt.Fprintf(o.env.Out, "root key %s is no longer needed in this cluster; keep it as long as you keep backups that were made with it\n", oneLine(old)); err != nil {
-			return err
+		if !slices.Contains(is, old) {
+			text += fmt.Sprintf("root key %s is no longer needed in this cluster; keep it as long as you keep backups that were made with it\n", oneLine(old))
 		}
 	}
-	return nil
+	_, err = fmt.Fprint(o.env.Out, text)
+	return err
 }
 
 // rootKeysOf are the root keys that wrap something, each once.
 func rootKeysOf(keys []v1alpha1.EncryptionKey) []string {
 	var ids []string
 	for i := range keys {
-		if id := keys[i].Status.RootKeyID; id != "" {
+		if id := keys[i].Status.RootKeyID; id != "" && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
+	return ids
 }

@@ -8,9 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"usersecrets.dev/operator/api/v1alpha1"
@@ -34,9 +32,6 @@ var (
 	errNotDone    = errors.New("the rotation is not done yet; it goes on by itself: look again with 'kubectl usersecret keys list'")
 )
 
-// poll is how often something that takes time is looked at.
-const poll = 500 * time.Millisecond
-
 func newKeysRotate(env *Environment, c *cluster) *cobra.Command {
 	o := &KeysRotateOptions{env: env, cluster: c}
 	cmd := &cobra.Command{
@@ -47,8 +42,13 @@ func newKeysRotate(env *Environment, c *cluster) *cobra.Command {
 The operator makes the key, publishes every user's public key anew, and seals
 the stored values again, each in place. It goes on where it was after whatever
 interrupts it. What a GitOps tool or a manifest keeps is not written: the value
-sealed anew is offered in its status, for 'kubectl usersecret reseal'.`,
-		Example: `  # Rotate, and see it done
+sealed anew is offered in its status, for 'kubectl usersecret reseal'.
+
+Without NAME the key is called v and the next number.`,
+		Example: `  # Rotate
+  kubectl usersecret keys rotate
+
+  # Rotate, and see it done
   kubectl usersecret keys rotate --watch`,
 		DisableFlagsInUseLine: true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -61,6 +61,9 @@ sealed anew is offered in its status, for 'kubectl usersecret reseal'.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.name = args[0]
+				if !keyname.Valid(o.name) {
+					return errKeyName
+				}
 			}
 			return o.Run(cmd.Context())
 		},
@@ -72,19 +75,16 @@ sealed anew is offered in its status, for 'kubectl usersecret reseal'.`,
 
 // Run makes the key.
 func (o *KeysRotateOptions) Run(ctx context.Context) error {
-	if o.name != "" && !keyname.Valid(o.name) {
-		return errKeyName
-	}
 	connection, err := o.cluster.connect()
 	if err != nil {
 		return err
 	}
 	if o.name == "" {
-		list := &v1alpha1.EncryptionKeyList{}
-		if err := connection.List(ctx, list); err != nil {
-			return fmt.Errorf("listing encryption keys: %w", err)
+		keys, err := keysOf(ctx, connection)
+		if err != nil {
+			return err
 		}
-		o.name = keyname.Next(list.Items)
+		o.name = keyname.Next(keys)
 	}
 	key := &v1alpha1.EncryptionKey{ObjectMeta: metav1.ObjectMeta{Name: o.name}}
 	err = connection.Create(ctx, key, client.FieldOwner(FieldManager))
@@ -101,106 +101,43 @@ func (o *KeysRotateOptions) Run(ctx context.Context) error {
 }
 
 // follow shows progress until nothing is left that the operator will do.
-func (o *KeysRotateOptions) follow(ctx context.Context, from *connection) error {
+func (o *KeysRotateOptions) follow(ctx context.Context, from client.Reader) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	bar := newProgress(o.env, "sealing again")
+	defer bar.end()
+	var r rotation
 	for {
-		now, err := observeRotation(ctx, from, o.name)
-		if err != nil && ctx.Err() == nil {
+		err := r.look(ctx, from, o.name)
+		if err == nil && !r.over() {
+			bar.show(r.done, r.total)
+			err = pause(ctx, errNotDone)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return whyEnded(ctx, errNotDone)
+		case err != nil:
 			return err
-		}
-		if err == nil {
-			bar.show(now.done, now.total)
-			switch {
-			case now.superseded != "":
-				bar.end()
-				_, err := fmt.Fprintf(o.env.Out, "%s took over meanwhile\n", now.superseded)
-				return err
-			case now.ended():
-				bar.end()
-				return o.conclude(now)
-			}
-		}
-		select {
-		case <-ctx.Done():
+		case r.over():
+			bar.show(r.done, r.total)
 			bar.end()
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return errNotDone
-			}
-			return errInterrupted
-		case <-time.After(poll):
+			return o.conclude(&r)
 		}
 	}
 }
 
-func (o *KeysRotateOptions) conclude(now rotation) error {
-	if _, err := fmt.Fprintf(o.env.Out, "%d of %d UserSecrets are sealed with %s\n", now.done, now.total, now.keyID); err != nil {
-		return err
-	}
-	for _, left := range now.left {
-		if _, err := fmt.Fprintf(o.env.Out, "left: %s/%s: %s\n", left.Namespace, left.Name, oneLine(sealedMessage(&left))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// rotation is how far a rotation towards one key is.
-type rotation struct {
-	keyID       string
-	done, total int
-	// left are those that the operator will not seal again by itself.
-	left       []v1alpha1.UserSecret
-	superseded string
-}
-
-func (r rotation) ended() bool { return r.keyID != "" && r.done+len(r.left) == r.total }
-
-func observeRotation(ctx context.Context, from *connection, name string) (rotation, error) {
-	key := &v1alpha1.EncryptionKey{}
-	if err := from.Get(ctx, types.NamespacedName{Name: name}, key); err != nil {
-		return rotation{}, fmt.Errorf("reading EncryptionKey %q: %w", name, err)
-	}
-	r := rotation{keyID: key.Status.KeyID}
-	if key.Status.Phase == v1alpha1.KeyRetiring || key.Status.Phase == v1alpha1.KeyRetired {
-		r.superseded = "a newer key"
-		return r, nil
-	}
-	list := &v1alpha1.UserSecretList{}
-	for {
-		if err := from.List(ctx, list, client.Limit(chunk), client.Continue(list.Continue)); err != nil {
-			return rotation{}, fmt.Errorf("listing UserSecrets: %w", err)
-		}
-		for i := range list.Items {
-			r.count(&list.Items[i])
-		}
-		if list.Continue == "" {
-			return r, nil
-		}
-	}
-}
-
-func (r *rotation) count(us *v1alpha1.UserSecret) {
-	r.total++
-	sealed := condition(us.Status.Conditions, v1alpha1.ConditionSealed)
+func (o *KeysRotateOptions) conclude(r *rotation) error {
+	text := fmt.Sprintf("%d of %d UserSecrets are sealed with %s\n", r.done, r.total, r.keyID)
 	switch {
-	case us.Status.KeyID == r.keyID && us.Status.ObservedGeneration == us.Generation:
-		r.done++
-	case sealed == nil || us.Status.ObservedGeneration != us.Generation:
-		// not looked at yet
-	case sealed.Reason == v1alpha1.ReasonStaleKey, sealed.Status == metav1.ConditionFalse:
-		r.left = append(r.left, *us)
+	case r.superseded:
+		text = "a newer key took over meanwhile: see 'kubectl usersecret keys list'\n"
+	case r.total == 0:
+		text = fmt.Sprintf("no UserSecret is stored; new ones are sealed with %s\n", r.keyID)
 	}
-}
-
-func sealedMessage(us *v1alpha1.UserSecret) string {
-	if c := condition(us.Status.Conditions, v1alpha1.ConditionSealed); c != nil {
-		return c.Message
+	for i := range r.left {
+		left := &r.left[i]
+		text += fmt.Sprintf("left: %s/%s: %s\n", left.Namespace, left.Name, oneLine(condition(left.Status.Conditions, v1alpha1.ConditionSealed).Message))
 	}
-	return unknown
-}
-
-func condition(conditions []metav1.Condition, name string) *metav1.Condition {
-	return meta.FindStatusCondition(conditions, name)
+	_, err := fmt.Fprint(o.env.Out, text)
+	return err
 }

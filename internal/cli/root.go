@@ -69,6 +69,9 @@ UserSecret operator can open it, for a pod of yours that asks for it.`,
 func addCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
 		for _, shell := range cmd.Commands() {
 			shell.Args = noArguments
 		}

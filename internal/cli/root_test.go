@@ -10,7 +10,9 @@ import (
 func TestHelpSpeaksAsKubectl(t *testing.T) {
 	for name, args := range map[string][]string{
 		"root": {}, "flag": {"--help"}, "create": {"create", "--help"}, "seal": {"seal", "-h"}, "list": {"list", "--help"},
-		"onboard": {"help", "onboard"}, "version": {"version", "--help"},
+		"onboard": {"help", "onboard"}, "version": {"version", "--help"}, "reseal": {"reseal", "--help"},
+		"keys": {"keys"}, "keys list": {"keys", "list", "-h"}, "keys rotate": {"keys", "rotate", "-h"}, "keys rewrap-root": {"keys", "rewrap-root", "-h"},
+		"keys backup": {"keys", "backup", "-h"}, "keys restore": {"help", "keys", "restore"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := newOfflineFixture(t).run(args...)
