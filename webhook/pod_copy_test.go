@@ -100,7 +100,7 @@ func TestInjectOfAForgery(t *testing.T) {
 	debug.Annotations = map[string]string{v1alpha1.ProjectionAnnotation: "usersecret-old"}
 	c := makeCluster(t, pod)
 	req := podRequest(t, "bob", debug)
-	c.checkPodRefused(req, c.injectPod(req), "alice", "the pod has no annotation usersecrets.dev/inject")
+	c.checkPodRefused(req, c.injectPod(req), "alice", "the pod has no annotation usersecrets.dev/inject: name the secrets in it, or remove the Secret whose name starts with usersecret- from the spec")
 }
 
 // What a copy says itself is kept.

@@ -29,7 +29,7 @@ func TestInjectRefuses(t *testing.T) {
 	}{
 		"empty element":         {pod: makePod("openai,,custom"), want: "malformed annotation usersecrets.dev/inject: element 2 is empty: remove the extra comma"},
 		"a value as an element": {pod: makePod(canary + "!"), want: `malformed annotation usersecrets.dev/inject: element 1: not a provider's name (lower case letters, digits and "-", at most 63): 'kubectl get secretproviders' lists them`},
-		"no annotation":         {pod: silent, want: "the pod has no annotation usersecrets.dev/inject"},
+		"no annotation":         {pod: silent, want: "the pod has no annotation usersecrets.dev/inject: name the secrets in it, or remove the Secret whose name starts with usersecret- from the spec"},
 		"unknown provider":      {pod: makePod("opneai"), want: `annotation usersecrets.dev/inject, opneai: unknown provider "opneai": 'kubectl get secretproviders' lists the catalogue, and 'custom' takes anything`},
 		"unknown type":          {pod: makePod("openai/custom"), want: `annotation usersecrets.dev/inject, openai/custom: unknown type "custom" for provider "openai": it has api_key`},
 		"TTL over the limit":    {pod: makePod("openai", "ttl", "61m"), want: "malformed annotation usersecrets.dev/ttl: 1h1m0s is over this cluster's limit: give at most 1h0m0s"},

@@ -9,7 +9,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"usersecrets.dev/operator/api/v1alpha1"
 )
@@ -17,15 +16,42 @@ import (
 // maxConflicts bounds how often in a row a write may meet a conflict.
 const maxConflicts = 8
 
+// patience is how long a use waits for a place in recentAccesses. A place is
+// free again as soon as a Secret is created; longer, and the worker that waits is
+// better used for others.
+const patience = time.Second
+
+var (
+	// errNoPlace means that every place in recentAccesses is held by a pod that is
+	// recorded and not served yet: the use is to be tried again later.
+	errNoPlace = errors.New("no place in recentAccesses is free")
+	// errStuck means the same, and that nothing has moved for long.
+	errStuck = fmt.Errorf("%w, and none came free for long", errNoPlace)
+	// errDecideAgain means that a use was decided on what does not hold any more.
+	errDecideAgain = errors.New("what was decided on has changed since")
+)
+
 // entry is one use that waits to be recorded. done gets one answer.
 type entry struct {
 	access v1alpha1.Access
+	basis  basis
+	came   time.Time
 	done   chan error
 }
 
-func newEntry(use v1alpha1.Access) *entry {
-	return &entry{access: use, done: make(chan error, 1)}
+func newEntry(use v1alpha1.Access, on basis) *entry {
+	return &entry{access: use, basis: on, came: time.Now(), done: make(chan error, 1)}
 }
+
+// basis is what a use was decided on, as far as it may have changed by the time
+// that the use is written.
+type basis struct {
+	generation int64     // the UserSecret's
+	expires    time.Time // zero for never
+}
+
+// over says whether what the use was decided on holds no more.
+func (b basis) over(now time.Time) bool { return !b.expires.IsZero() && !now.Before(b.expires) }
 
 func (e *entry) pod() types.UID { return types.UID(e.access.PodUID) }
 
@@ -35,20 +61,25 @@ type account struct {
 	status    usageStatus
 	unsettled func(pod types.UID) bool
 	writes    turns
+	line      turns
 
 	mu      sync.Mutex
-	waiting []*entry
-	// writing says that a drain is under way; blocked, that it ended because no
-	// place was free; resuming, that a timer will look again.
-	writing, blocked, resuming bool
+	waiting []*entry  // to be written
+	parked  []*entry  // until a place is free; each takes a turn in the line
+	writing bool      // a drain is under way
+	moved   time.Time // when a use was written or a place came free last
 	// loaded says that the book is what stands in the status, as far as we know.
-	loaded bool
-	gone   bool
-	book   book
+	loaded     bool
+	generation int64 // of the spec when it was read
+	gone       bool
+	book       book
 }
 
-func newAccount(c client.Client, of subject, unsettled func(pod types.UID) bool, writes turns) *account {
-	return &account{status: usageStatus{client: c, of: of}, unsettled: unsettled, writes: writes, book: book{marks: map[types.UID]*mark{}}}
+func (l *ledger) newAccount(of subject) *account {
+	return &account{
+		status: usageStatus{client: l.client, of: of}, unsettled: l.unsettled, writes: l.writes, line: l.line,
+		moved: time.Now(), book: book{marks: map[types.UID]*mark{}},
+	}
 }
 
 func (a *account) enqueue(e *entry) {
@@ -60,7 +91,6 @@ func (a *account) enqueue(e *entry) {
 
 // start begins writing where somebody waits; the caller holds mu.
 func (a *account) start() {
-	a.blocked = false
 	if a.writing || len(a.waiting) == 0 {
 		return
 	}
@@ -68,7 +98,7 @@ func (a *account) start() {
 	go a.drain()
 }
 
-// drain writes groups until nobody waits or no place is free. Whatever goes
+// drain writes groups until nobody waits for that. Whatever goes
 // wrong with a write, the next attempt reads first: it may have succeeded.
 func (a *account) drain() {
 	conflicts := 0
@@ -102,7 +132,7 @@ func (a *account) turn(conflicts int) int {
 func (a *account) busy() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.writing = len(a.waiting) > 0 && !a.blocked
+	a.writing = len(a.waiting) > 0
 	return a.writing
 }
 
@@ -118,8 +148,8 @@ func (a *account) load() error {
 	if err != nil {
 		return err
 	}
-	a.book.adopt(us, a.unsettled, time.Now())
-	a.loaded = true
+	a.book.adopt(us, a.unsettled)
+	a.loaded, a.generation = true, us.Generation
 	return nil
 }
 
@@ -129,21 +159,21 @@ func (a *account) isLoaded() bool {
 	return a.loaded
 }
 
-// take answers those whose pod is counted already, and returns the next group:
-// different pods, at most as many as there are free places. It may be empty.
+// take answers those that need no place, and returns the next group: different
+// pods, at most as many as there are free places. It may be empty.
 func (a *account) take() []*entry {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
 	a.waiting = slices.DeleteFunc(a.waiting, func(e *entry) bool {
-		counted := a.book.ask(e.pod(), now)
-		if counted {
-			e.done <- nil
+		answered, err := a.answer(e, now)
+		if answered {
+			e.done <- err
 		}
-		return counted
+		return answered
 	})
 	var group []*entry
-	free, taken := a.book.free(now), map[types.UID]bool{}
+	free, taken := a.book.free(), map[types.UID]bool{}
 	a.waiting = slices.DeleteFunc(a.waiting, func(e *entry) bool {
 		if len(group) >= free || taken[e.pod()] {
 			return false
@@ -152,26 +182,65 @@ func (a *account) take() []*entry {
 		group = append(group, e)
 		return true
 	})
-	if len(a.waiting) > 0 && free <= 0 {
-		a.blocked = true
-		a.resumeIn(a.book.untilFree(now))
+	if free <= 0 {
+		a.park(now)
 	}
 	return group
 }
 
-// resumeIn starts again after a while; the caller holds mu. Before that, a pod
-// that is served frees its place and starts as well.
-func (a *account) resumeIn(d time.Duration) {
-	if a.resuming {
-		return
+// answer says what is to be said to an entry without writing anything.
+func (a *account) answer(e *entry, now time.Time) (answered bool, err error) {
+	switch {
+	// The write that follows compares versions, so nothing newer is passed over.
+	case e.basis.generation < a.generation || e.basis.over(now):
+		return true, errDecideAgain
+	default:
+		return a.book.ask(e.pod()), nil
 	}
-	a.resuming = true
-	time.AfterFunc(d, func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.resuming = false
-		a.start()
-	})
+}
+
+// park has those who wait wait for a place, or sends them away: where nothing
+// has moved for long, who has waited for long, and whoever finds the line full.
+// The caller holds mu.
+func (a *account) park(now time.Time) {
+	for _, e := range a.waiting {
+		if err := a.noPlace(); errors.Is(err, errStuck) || now.Sub(e.came) >= patience || !a.line.try() {
+			e.done <- err
+			continue
+		}
+		a.parked = append(a.parked, e)
+	}
+	a.waiting = nil
+}
+
+// freed has those who wait for a place try again, before those who came later;
+// the caller holds mu.
+func (a *account) freed() {
+	a.moved = time.Now()
+	for range a.parked {
+		a.line.end()
+	}
+	a.waiting, a.parked = append(a.parked, a.waiting...), nil
+	a.start()
+}
+
+// losePatience sends an entry away that has waited for a place for long enough.
+func (a *account) losePatience(e *entry) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i := slices.Index(a.parked, e); i >= 0 {
+		a.parked = slices.Delete(a.parked, i, i+1)
+		a.line.end()
+		e.done <- a.noPlace()
+	}
+}
+
+// noPlace is what to say where no place is free; the caller holds mu.
+func (a *account) noPlace() error {
+	if time.Since(a.moved) >= patience {
+		return errStuck
+	}
+	return errNoPlace
 }
 
 // write records a group in the status, and answers it where that succeeds.
@@ -188,7 +257,8 @@ func (a *account) write(group []*entry) error {
 		a.loaded = false
 		return err
 	}
-	a.book.enter(uses, version, usage, recent, time.Now())
+	a.book.enter(uses, version, usage, recent)
+	a.moved = time.Now()
 	for _, e := range group {
 		e.done <- nil
 	}
@@ -208,7 +278,7 @@ func usesOf(group []*entry) []v1alpha1.Access {
 func (a *account) next(uses []v1alpha1.Access) (version string, usage v1alpha1.Usage, recent []v1alpha1.Access) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	usage, recent = a.book.with(uses, time.Now())
+	usage, recent = a.book.with(uses)
 	return a.book.version, usage, recent
 }
 
@@ -245,20 +315,22 @@ func (a *account) tell(pod types.UID) bool {
 func (a *account) served(pod types.UID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.book.serve(pod)
-	a.start()
+	if a.book.serve(pod) {
+		a.freed()
+	}
 }
 
 func (a *account) forget(pod types.UID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.book.marks, pod)
-	a.start()
+	if a.book.forget(pod) {
+		a.freed()
+	}
 }
 
 // idle says that nothing would be lost with the account.
 func (a *account) idle() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return !a.writing && len(a.waiting) == 0 && (a.gone || a.book.idle(time.Now()))
+	return !a.writing && len(a.waiting) == 0 && len(a.parked) == 0 && (a.gone || a.book.idle())
 }

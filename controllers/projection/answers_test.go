@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -279,35 +278,6 @@ func TestUserSecretGoesWhileRecorded(t *testing.T) {
 		}
 		s.must(t, "p")
 		s.holds(nil)
-	})
-}
-
-// A quota, or another's admission, may keep a Secret from being created for a
-// long time: its use counts once, and is told once.
-func TestRefusedForLong(t *testing.T) {
-	withScene(t, func(s *scene) {
-		refused := apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "usersecret-p", errors.New("exceeded quota"))
-		s.process.fault = func(_ context.Context, r request) (error, error) {
-			if r.verb == "create" {
-				return refused, nil
-			}
-			return nil, nil
-		}
-		for range 5 {
-			_ = s.fails()
-			after(time.Hour)
-		}
-		s.counts(1)
-		if diff := cmp.Diff([]string{usedByP}, s.events.take()); diff != "" {
-			t.Errorf("Events (-want +got):\n%s", diff)
-		}
-		if diff := cmp.Diff([]string{"uid-p/uid-db/use use db by p: "}, s.audit.take()); diff != "" {
-			t.Errorf("audit (-want +got):\n%s", diff)
-		}
-		s.process.fault = nil
-		s.must(t, "p")
-		s.holds(one)
-		s.counts(1)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,6 +45,9 @@ func (r *Reconciler) carryOut(ctx context.Context, s *scope, p plan) error {
 
 // issue records the uses and then creates the Secret.
 func (r *Reconciler) issue(ctx context.Context, s *scope, p plan) error {
+	if err := r.probe(ctx, s); err != nil {
+		return err
+	}
 	fresh, gone, err := r.recordUses(ctx, s, p)
 	if err != nil || gone {
 		r.sayUsed(s, fresh)
@@ -59,25 +63,36 @@ func (r *Reconciler) issue(ctx context.Context, s *scope, p plan) error {
 		// It may be there now, or have been there before; what it holds may be
 		// older than what was decided here. The next look asks.
 		r.inherit.doubt(s.pod.UID)
-		if apierrors.IsAlreadyExists(err) {
-			err = errTaken
-		}
-		return fmt.Errorf("issuing projection %q: %w", s.projection(), err)
+		return fmt.Errorf("issuing projection %q: %w", s.projection(), r.explain(s, err))
 	}
+	r.refusals.over(s.pod.Namespace)
 	r.known.issued(s.podName(), fromSecret(secret))
 	r.settle(s.pod.UID)
 	r.sayIssued(s, p)
 	return nil
 }
 
-func (r *Reconciler) create(ctx context.Context, secret *corev1.Secret) error {
-	return r.inTurn(ctx, func(ctx context.Context) error { return r.Client.Create(ctx, secret) })
+// explain says what an error of a creation means.
+func (r *Reconciler) explain(s *scope, err error) error {
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		return errTaken
+	case refused(err):
+		return r.refuse(s, err)
+	default:
+		return err
+	}
+}
+
+func (r *Reconciler) create(ctx context.Context, secret *corev1.Secret, opts ...client.CreateOption) error {
+	return r.inTurn(ctx, func(ctx context.Context) error { return r.Client.Create(ctx, secret, opts...) })
 }
 
 // recordUses records one use a UserSecret, one after the other in the order of
 // their UIDs: pods that share several never wait for each other in a circle.
 // fresh are those that no Event speaks of yet. gone says that a UserSecret is no
-// longer there; its deletion is an event that brings the pod back.
+// longer there; its deletion is an event that brings the pod back. What expired
+// while the others were written is not given out: the error is errDecideAgain.
 func (r *Reconciler) recordUses(ctx context.Context, s *scope, p plan) (fresh []part, gone bool, err error) {
 	uses := slices.SortedFunc(slices.Values(p.uses), func(a, b part) int {
 		return strings.Compare(string(a.choice.UserSecret.UID), string(b.choice.UserSecret.UID))
@@ -85,7 +100,7 @@ func (r *Reconciler) recordUses(ctx context.Context, s *scope, p plan) (fresh []
 	for _, use := range uses {
 		us := use.choice.UserSecret
 		of := subject{name: client.ObjectKeyFromObject(us), uid: us.UID}
-		first, err := r.ledger.record(ctx, of, s.access())
+		first, err := r.ledger.record(ctx, of, basisOf(us), s.access())
 		if errors.Is(err, errUserSecretGone) {
 			return fresh, true, nil
 		}
@@ -97,7 +112,28 @@ func (r *Reconciler) recordUses(ctx context.Context, s *scope, p plan) (fresh []
 			fresh = append(fresh, use)
 		}
 	}
+	if s.expired(r.Clock.Now()) {
+		return fresh, false, errDecideAgain
+	}
 	return fresh, false, nil
+}
+
+func basisOf(us *v1alpha1.UserSecret) basis {
+	on := basis{generation: us.Generation}
+	if us.Spec.ExpiresAt != nil {
+		on.expires = us.Spec.ExpiresAt.Time
+	}
+	return on
+}
+
+// expired says whether a value that is at hand has expired since the look began.
+func (s *scope) expired(now time.Time) bool {
+	for _, part := range s.parts {
+		if part.err == nil && basisOf(part.choice.UserSecret).over(now) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *scope) access() v1alpha1.Access {

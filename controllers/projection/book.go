@@ -11,11 +11,6 @@ import (
 	"usersecrets.dev/operator/api/v1alpha1"
 )
 
-// pinTime is how long the entry of a pod that is not served yet is sure of its
-// place in recentAccesses. After it, newer uses may take the place where no other
-// is free, and only this process remembers the pod.
-const pinTime = time.Minute
-
 // book is what stands in one UserSecret's status, and what is known of the pods
 // that were counted there or want to be. It asks nobody, and is not safe for
 // concurrent use.
@@ -34,93 +29,75 @@ type mark struct {
 	asked bool
 	// told says that somebody was told that the pod was counted.
 	told bool
-	// pinned is since when the pod's entry is kept, where there is one, because
-	// its Secret may not exist yet: without the entry, a crash now would count the
-	// pod twice. Zero once the Secret is known to exist.
-	pinned time.Time
-}
-
-// holds says whether the mark keeps its entry from being pushed out.
-func (m *mark) holds(now time.Time) bool {
-	return !m.pinned.IsZero() && now.Sub(m.pinned) < pinTime
+	// pinned says that the pod's entry, where there is one, is not pushed out
+	// because its Secret may not exist yet: without the entry, a crash would count
+	// the pod twice. However long that takes, so at most as many pods as the list
+	// has places are recorded and not served.
+	pinned bool
 }
 
 // adopt takes over what stands in the status. Marks of pods that only an earlier
 // list had are dropped; those of pods that an earlier leader may have left
 // without their Secret are pinned.
-func (b *book) adopt(us *v1alpha1.UserSecret, unsettled func(pod types.UID) bool, now time.Time) {
+func (b *book) adopt(us *v1alpha1.UserSecret, unsettled func(pod types.UID) bool) {
 	b.version, b.usage, b.recent = us.ResourceVersion, v1alpha1.Usage{}, us.Status.RecentAccesses
 	if us.Status.Usage != nil {
 		b.usage = *us.Status.Usage
 	}
-	maps.DeleteFunc(b.marks, func(_ types.UID, m *mark) bool { return !m.asked && m.pinned.IsZero() })
+	maps.DeleteFunc(b.marks, func(_ types.UID, m *mark) bool { return !m.asked && !m.pinned })
 	for _, access := range b.recent {
 		if access.Type == v1alpha1.AccessUse {
-			b.find(types.UID(access.PodUID), unsettled, now)
+			b.find(types.UID(access.PodUID), unsettled)
 		}
 	}
 }
 
 // find notes that a pod stands in the list. One that asked and was not known to
 // be counted did not get the answer to its write: its Secret does not exist.
-func (b *book) find(pod types.UID, unsettled func(pod types.UID) bool, now time.Time) {
+func (b *book) find(pod types.UID, unsettled func(pod types.UID) bool) {
 	m := b.marks[pod]
 	switch {
 	case m == nil:
-		m = &mark{}
+		m = &mark{pinned: unsettled(pod)}
 		b.marks[pod] = m
-		if unsettled(pod) {
-			m.pinned = now
-		}
 	case !m.counted:
-		m.pinned = now
+		m.pinned = true
 	}
 	m.counted = true
 }
 
 // ask says whether a pod was counted. A pod that asks is not served yet, so its
 // entry is kept from now on, also where it turns up later.
-func (b *book) ask(pod types.UID, now time.Time) bool {
+func (b *book) ask(pod types.UID) bool {
 	m := b.marks[pod]
 	if m == nil {
 		m = &mark{}
 		b.marks[pod] = m
 	}
-	m.asked = true
-	if m.pinned.IsZero() {
-		m.pinned = now
-	}
+	m.asked, m.pinned = true, true
 	return m.counted
 }
 
 // free is the number of places in recentAccesses that no pin holds.
-func (b *book) free(now time.Time) int {
+func (b *book) free() int {
 	free := v1alpha1.MaxRecentAccesses
 	for i := range b.recent {
-		if m := b.markOf(i); m != nil && m.holds(now) {
+		if b.holds(b.recent[i]) {
 			free--
 		}
 	}
 	return free
 }
 
-// untilFree is the time until the first pin ends by itself.
-func (b *book) untilFree(now time.Time) time.Duration {
-	until := pinTime
-	for i := range b.recent {
-		if m := b.markOf(i); m != nil && m.holds(now) {
-			until = min(until, m.pinned.Add(pinTime).Sub(now))
-		}
-	}
-	return until
+// holds says whether a pin keeps an entry from being pushed out.
+func (b *book) holds(access v1alpha1.Access) bool {
+	m := b.marks[types.UID(access.PodUID)]
+	return m != nil && m.pinned
 }
-
-// markOf is the mark of the pod of an entry of recentAccesses, or nil.
-func (b *book) markOf(i int) *mark { return b.marks[types.UID(b.recent[i].PodUID)] }
 
 // with is the status with further uses recorded, which are at most as many as
 // places are free, oldest first.
-func (b *book) with(uses []v1alpha1.Access, now time.Time) (v1alpha1.Usage, []v1alpha1.Access) {
+func (b *book) with(uses []v1alpha1.Access) (v1alpha1.Usage, []v1alpha1.Access) {
 	newest := uses[len(uses)-1]
 	usage := v1alpha1.Usage{
 		Count:      b.usage.Count + int64(len(uses)),
@@ -129,32 +106,27 @@ func (b *book) with(uses []v1alpha1.Access, now time.Time) (v1alpha1.Usage, []v1
 	}
 	recent := slices.Clone(uses)
 	slices.Reverse(recent)
-	return usage, append(recent, b.keep(v1alpha1.MaxRecentAccesses-len(uses), now)...)
+	return usage, append(recent, b.keep(v1alpha1.MaxRecentAccesses-len(uses))...)
 }
 
-// keep is recentAccesses shortened to n entries. The oldest go first, but those
-// whose pin ended only where nothing else can, and those that a pin holds never.
-func (b *book) keep(n int, now time.Time) []v1alpha1.Access {
+// keep is recentAccesses shortened to n entries: the oldest go that no pin holds.
+func (b *book) keep(n int) []v1alpha1.Access {
 	kept := slices.Clone(b.recent)
-	held := func(m *mark) bool { return m.holds(now) }
-	unserved := func(m *mark) bool { return !m.pinned.IsZero() }
-	for _, spared := range []func(*mark) bool{unserved, held} {
-		for i := len(kept) - 1; i >= 0 && len(kept) > n; i-- {
-			if m := b.marks[types.UID(kept[i].PodUID)]; m == nil || !spared(m) {
-				kept = slices.Delete(kept, i, i+1)
-			}
+	for i := len(kept) - 1; i >= 0 && len(kept) > n; i-- {
+		if !b.holds(kept[i]) {
+			kept = slices.Delete(kept, i, i+1)
 		}
 	}
 	return kept
 }
 
 // enter notes that uses were recorded and that the status stands so.
-func (b *book) enter(uses []v1alpha1.Access, version string, usage v1alpha1.Usage, recent []v1alpha1.Access, now time.Time) {
+func (b *book) enter(uses []v1alpha1.Access, version string, usage v1alpha1.Usage, recent []v1alpha1.Access) {
 	b.version, b.usage, b.recent = version, usage, recent
 	for _, use := range uses {
 		// A pod that was forgotten meanwhile is gone, and needs no place.
 		if m := b.marks[types.UID(use.PodUID)]; m != nil {
-			m.counted, m.pinned = true, now
+			m.counted, m.pinned = true, true
 		}
 	}
 }
@@ -169,17 +141,29 @@ func (b *book) tell(pod types.UID) bool {
 	return true
 }
 
-// serve notes that the pod's Secret is known to exist.
-func (b *book) serve(pod types.UID) {
-	if m := b.marks[pod]; m != nil {
-		m.pinned = time.Time{}
+// serve notes that the pod's Secret is known to exist, and says whether its entry
+// was kept until now.
+func (b *book) serve(pod types.UID) (freed bool) {
+	m := b.marks[pod]
+	if m == nil || !m.pinned {
+		return false
 	}
+	m.pinned = false
+	return true
+}
+
+// forget drops what is known of a pod, and says whether its entry was kept until
+// now.
+func (b *book) forget(pod types.UID) (freed bool) {
+	freed = b.serve(pod)
+	delete(b.marks, pod)
+	return freed
 }
 
 // idle says that nothing would be lost with the book.
-func (b *book) idle(now time.Time) bool {
+func (b *book) idle() bool {
 	for _, m := range b.marks {
-		if m.asked || m.holds(now) {
+		if m.asked || m.pinned {
 			return false
 		}
 	}

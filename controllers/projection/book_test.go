@@ -2,10 +2,10 @@ package projection
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,23 +14,23 @@ import (
 	"usersecrets.dev/operator/api/v1alpha1"
 )
 
-// ages are how long pods of a book have been waiting for their Secret.
-type ages map[string]time.Duration
+// pods are those of a book that were counted, and whether they wait for their
+// Secret.
+type pods map[string]bool
 
-const served = -1 // counted, and has its Secret
+const (
+	waiting = true
+	served  = false
+)
 
 // bookOf is a book at noon, in which the pods stand newest first.
-func bookOf(pods string, waiting ages) *book {
+func bookOf(names string, known pods) *book {
 	b := &book{version: "7", usage: v1alpha1.Usage{Count: 100}, marks: map[types.UID]*mark{}}
-	for _, pod := range strings.Fields(pods) {
+	for _, pod := range strings.Fields(names) {
 		b.recent = append(b.recent, use(pod))
 	}
-	for pod, age := range waiting {
-		m := &mark{counted: true, asked: true}
-		if age != served {
-			m.pinned = noon.Add(-age)
-		}
-		b.marks[types.UID("uid-"+pod)] = m
+	for pod, waits := range known {
+		b.marks[types.UID("uid-"+pod)] = &mark{counted: true, asked: true, pinned: waits}
 	}
 	return b
 }
@@ -45,11 +45,11 @@ func run(prefix string, from, to int) string {
 	return strings.Join(names, " ")
 }
 
-// all are pods that have waited for as long.
-func all(pods string, age time.Duration) ages {
-	a := ages{}
-	for _, pod := range strings.Fields(pods) {
-		a[pod] = age
+// all are pods that wait, or that are served.
+func all(names string, waits bool) pods {
+	a := pods{}
+	for _, pod := range strings.Fields(names) {
+		a[pod] = waits
 	}
 	return a
 }
@@ -58,8 +58,8 @@ func podsOf(recent []v1alpha1.Access) string {
 	return usedBy(&v1alpha1.UserSecret{Status: v1alpha1.UserSecretStatus{RecentAccesses: recent}})
 }
 
-// What goes where recentAccesses is full: the oldest that is served, before one
-// that has waited too long, and never one whose Secret may come any time.
+// What goes where recentAccesses is full: the oldest that is served, and never one
+// whose Secret may come any time.
 func TestBookWith(t *testing.T) {
 	for name, tc := range map[string]struct {
 		book *book
@@ -71,16 +71,10 @@ func TestBookWith(t *testing.T) {
 		"the oldest goes":    {bookOf(run("a", 1, 20), nil), "b1", "b1 " + run("a", 2, 20)},
 		"a whole group":      {bookOf(run("a", 1, 20), nil), "b1 b2 b3", "b3 b2 b1 " + run("a", 4, 20)},
 		"all but the group":  {bookOf(run("a", 1, 20), nil), reversed(run("b", 1, 20)), run("b", 1, 20)},
-		"who waits stays":    {bookOf(run("a", 1, 20), ages{"a1": time.Second}), "b1", "b1 " + run("a", 3, 20) + " a1"},
-		"who is served goes": {bookOf(run("a", 1, 20), ages{"a1": served}), "b1", "b1 " + run("a", 2, 20)},
-		"who waited too long goes last": {
-			bookOf(run("a", 1, 20), ages{"a1": pinTime, "a2": served}), "b1", "b1 " + run("a", 3, 20) + " a1",
-		},
-		"but goes before who waits": {
-			bookOf(run("a", 1, 20), merged(all(run("a", 2, 20), time.Second), ages{"a1": pinTime})), "b1", "b1 " + run("a", 2, 20),
-		},
-		"the oldest of those": {
-			bookOf(run("a", 1, 20), merged(all(run("a", 3, 20), time.Second), ages{"a1": pinTime, "a2": pinTime})), "b1", "b1 " + run("a", 2, 20),
+		"who waits stays":    {bookOf(run("a", 1, 20), pods{"a1": waiting}), "b1", "b1 " + run("a", 3, 20) + " a1"},
+		"who is served goes": {bookOf(run("a", 1, 20), pods{"a1": served}), "b1", "b1 " + run("a", 2, 20)},
+		"the only one that is": {
+			bookOf(run("a", 1, 20), merged(all(run("a", 1, 20), waiting), pods{"a7": served})), "b1", "b1 " + run("a", 8, 20) + " " + run("a", 1, 6),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +83,7 @@ func TestBookWith(t *testing.T) {
 				uses = append(uses, use(pod))
 			}
 			before := podsOf(tc.book.recent)
-			usage, recent := tc.book.with(uses, noon)
+			usage, recent := tc.book.with(uses)
 			if diff := cmp.Diff(tc.want, podsOf(recent)); diff != "" {
 				t.Errorf("recentAccesses (-want +got):\n%s", diff)
 			}
@@ -113,58 +107,51 @@ func reversed(pods string) string {
 	return strings.Join(names, " ")
 }
 
-func merged(all ...ages) ages {
-	m := ages{}
+func merged(all ...pods) pods {
+	m := pods{}
 	for _, a := range all {
-		for pod, age := range a {
-			m[pod] = age
-		}
+		maps.Copy(m, a)
 	}
 	return m
 }
 
 func TestBookFree(t *testing.T) {
 	for name, tc := range map[string]struct {
-		book      *book
-		want      int
-		wantUntil time.Duration
+		book *book
+		want int
 	}{
-		"empty":                  {bookOf("", nil), 20, pinTime},
-		"all served":             {bookOf(run("a", 1, 20), all(run("a", 1, 20), served)), 20, pinTime},
-		"unknown pods":           {bookOf(run("a", 1, 20), nil), 20, pinTime},
-		"three wait":             {bookOf(run("a", 1, 20), ages{"a1": time.Second, "a2": 3 * time.Second, "a3": 2 * time.Second}), 17, pinTime - 3*time.Second},
-		"one waited too long":    {bookOf(run("a", 1, 20), ages{"a1": time.Second, "a2": pinTime}), 19, pinTime - time.Second},
-		"all wait":               {bookOf(run("a", 1, 20), all(run("a", 1, 20), time.Second)), 0, pinTime - time.Second},
-		"out of the list anyway": {bookOf("a1", ages{"b1": time.Second}), 20, pinTime},
+		"empty":                  {bookOf("", nil), 20},
+		"all served":             {bookOf(run("a", 1, 20), all(run("a", 1, 20), served)), 20},
+		"unknown pods":           {bookOf(run("a", 1, 20), nil), 20},
+		"three wait":             {bookOf(run("a", 1, 20), all(run("a", 1, 3), waiting)), 17},
+		"all wait":               {bookOf(run("a", 1, 20), all(run("a", 1, 20), waiting)), 0},
+		"out of the list anyway": {bookOf("a1", all("b1", waiting)), 20},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := tc.book.free(noon); got != tc.want {
+			if got := tc.book.free(); got != tc.want {
 				t.Errorf("%d places are free, want %d", got, tc.want)
-			}
-			if got := tc.book.untilFree(noon); got != tc.wantUntil {
-				t.Errorf("the next is free in %v, want %v", got, tc.wantUntil)
 			}
 		})
 	}
 }
 
 func TestBookAdopt(t *testing.T) {
-	b := bookOf("gone asked waiting", ages{"asked": served, "waiting": time.Second})
+	b := bookOf("gone asked waiting", pods{"asked": served, "waiting": waiting})
 	b.marks["uid-gone"] = &mark{counted: true} // known from an earlier list alone
-	b.ask("uid-asking", noon.Add(-time.Second))
-	b.ask("uid-lost", noon.Add(-time.Second)) // its write succeeded, and the answer was lost
+	b.ask("uid-asking")
+	b.ask("uid-lost") // its write succeeded, and the answer was lost
 	us := makeValue("db", "one")
 	us.ResourceVersion = "9"
 	us.Status.Usage = &v1alpha1.Usage{Count: 5}
 	us.Status.RecentAccesses = []v1alpha1.Access{use("earlier"), use("lost"), use("settled"), {Type: "read", PodUID: "uid-reader"}, use("asked")}
-	b.adopt(us, func(pod types.UID) bool { return pod == "uid-earlier" }, noon)
+	b.adopt(us, func(pod types.UID) bool { return pod == "uid-earlier" })
 
 	want := map[types.UID]mark{
 		"uid-asked":   {counted: true, asked: true},
-		"uid-waiting": {counted: true, asked: true, pinned: noon.Add(-time.Second)},
-		"uid-asking":  {asked: true, pinned: noon.Add(-time.Second)},
-		"uid-lost":    {counted: true, asked: true, pinned: noon},
-		"uid-earlier": {counted: true, pinned: noon},
+		"uid-waiting": {counted: true, asked: true, pinned: true},
+		"uid-asking":  {asked: true, pinned: true},
+		"uid-lost":    {counted: true, asked: true, pinned: true},
+		"uid-earlier": {counted: true, pinned: true},
 		"uid-settled": {counted: true},
 	}
 	got := map[types.UID]mark{}
@@ -177,7 +164,7 @@ func TestBookAdopt(t *testing.T) {
 	if b.version != "9" || b.usage.Count != 5 || len(b.recent) != 5 {
 		t.Errorf("adopted version %s, count %d, %d entries; want 9, 5, 5", b.version, b.usage.Count, len(b.recent))
 	}
-	b.adopt(makeValue("db", "one"), nil, noon)
+	b.adopt(makeValue("db", "one"), nil)
 	if b.usage.Count != 0 || b.recent != nil {
 		t.Errorf("without usage: count %d, %d entries; want none", b.usage.Count, len(b.recent))
 	}
@@ -190,12 +177,11 @@ func TestBookIdle(t *testing.T) {
 	}{
 		"nobody":                    {nil, true},
 		"a pod that may ask again":  {map[types.UID]*mark{"a": {asked: true}}, false},
-		"an entry that is kept":     {map[types.UID]*mark{"a": {pinned: noon}}, false},
-		"one that was kept":         {map[types.UID]*mark{"a": {pinned: noon.Add(-pinTime)}}, true},
+		"an entry that is kept":     {map[types.UID]*mark{"a": {pinned: true}}, false},
 		"one that is only known of": {map[types.UID]*mark{"a": {}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := (&book{marks: tc.marks}).idle(noon); got != tc.want {
+			if got := (&book{marks: tc.marks}).idle(); got != tc.want {
 				t.Errorf("idle = %t, want %t", got, tc.want)
 			}
 		})
@@ -204,21 +190,34 @@ func TestBookIdle(t *testing.T) {
 
 // A pod that asks is not served, whatever is thought of it.
 func TestBookAsk(t *testing.T) {
-	b := bookOf("a", ages{"a": served, "b": time.Second})
-	for pod, want := range map[string]bool{"a": true, "b": true, "c": false} {
-		if got := b.ask(types.UID("uid-"+pod), noon); got != want {
+	b := bookOf("a", pods{"a": served, "b": waiting})
+	b.marks["uid-d"] = &mark{counted: true} // known from the list
+	for pod, want := range map[string]bool{"a": true, "b": true, "c": false, "d": true} {
+		uid := types.UID("uid-" + pod)
+		if got := b.ask(uid); got != want {
 			t.Errorf("pod %s counted: %t, want %t", pod, got, want)
 		}
+		if m := b.marks[uid]; !m.asked || !m.pinned {
+			t.Errorf("pod %s: asked %t, pinned %t; want both", pod, m.asked, m.pinned)
+		}
 	}
-	b.marks["uid-d"] = &mark{counted: true} // known from the list
-	if b.ask("uid-d", noon); !b.marks["uid-d"].asked {
-		t.Error("a pod that asked is forgotten with the list that it was in")
+}
+
+// A place comes free once for each pod.
+func TestBookServeAndForget(t *testing.T) {
+	b := bookOf("a b", pods{"a": waiting, "b": waiting, "c": served})
+	for i, want := range []bool{true, false} {
+		if got := b.serve("uid-a"); got != want {
+			t.Errorf("served for the %d. time: freed %t, want %t", i+1, got, want)
+		}
 	}
-	if got := b.marks["uid-a"].pinned; got != noon {
-		t.Errorf("the entry of a pod that asks is kept since %v, want %v", got, noon)
+	for pod, want := range map[types.UID]bool{"uid-a": false, "uid-b": true, "uid-c": false, "uid-nobody": false} {
+		if got := b.forget(pod); got != want {
+			t.Errorf("forgetting %s: freed %t, want %t", pod, got, want)
+		}
 	}
-	if got := b.marks["uid-b"].pinned; got != noon.Add(-time.Second) {
-		t.Errorf("asking again keeps the entry since %v, want no longer than before", got)
+	if len(b.marks) != 0 {
+		t.Errorf("%d pods are marked, want none", len(b.marks))
 	}
 }
 

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"usersecrets.dev/operator/api/v1alpha1"
 	"usersecrets.dev/operator/internal/envelope"
@@ -187,18 +191,191 @@ func TestEnvironmentVariables(t *testing.T) {
 	})
 }
 
-// Before the policies are in place nothing is issued, asked or read.
+// Before the policies are in place nothing is given out or recorded; what is to be
+// taken away goes all the same.
 func TestGuard(t *testing.T) {
-	withScene(t, func(s *scene) {
-		s.Guard = func() error { return errors.New("no policies") }
-		s.process.fault = func(_ context.Context, r request) (error, error) {
-			t.Errorf("%s before the policies are in place", r)
-			return nil, nil
+	value := func(c *cluster) {
+		changes("db", func(us *v1alpha1.UserSecret) { us.Spec.EncryptedValue = sealed("db", "two") })(c)
+	}
+	for name, tc := range map[string]struct {
+		issued     bool
+		happens    func(*cluster)
+		wantWrites []string
+		wantAgain  time.Duration
+		wantData   map[string]string
+	}{
+		"a first issue": {false, func(*cluster) {}, nil, guardRetry, nil},
+		"a new value":   {true, value, nil, guardRetry, one},
+		"switched off":  {true, switches("db", false), refreshes, day, map[string]string{}},
+		"the TTL":       {true, func(*cluster) { after(day) }, refreshes, 0, map[string]string{}},
+		"the end":       {true, ends("p", corev1.PodSucceeded), []string{"delete Secret/usersecret-p"}, 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withScene(t, func(s *scene) {
+				if tc.issued {
+					s.must(t, "p")
+				}
+				s.crash()
+				s.Guard = func() error { return errors.New("no policies") }
+				tc.happens(s.cluster)
+				if again := s.must(t, "p"); again != tc.wantAgain {
+					t.Errorf("to be looked at again in %v, want %v", again, tc.wantAgain)
+				}
+				s.writes(tc.wantWrites...)
+				s.holds(tc.wantData)
+			})
+		})
+	}
+	t.Run("one goes, one comes", func(t *testing.T) {
+		withScene(t, func(s *scene) {
+			stores("key", "two")(s.cluster)
+			s.cluster.addPod(makePod("q", "name:db=DB,name:key=KEY"))
+			s.must(t, "q")
+			s.Guard = func() error { return errors.New("no policies") }
+			value(s.cluster)
+			switches("key", false)(s.cluster)
+			if again := s.must(t, "q"); again != guardRetry {
+				t.Errorf("to be looked at again in %v, want %v", again, guardRetry)
+			}
+			if diff := cmp.Diff(one, values(s.cluster.secret("usersecret-q"))); diff != "" {
+				t.Errorf("data (-want +got):\n%s", diff)
+			}
+		})
+	})
+}
+
+// The cache may not know yet that a namespace was given to somebody else: a first
+// issue asks the API server.
+func TestOwnerIsConfirmed(t *testing.T) {
+	for name, owner := range map[string]string{"another's": "bob", "nobody's": ""} {
+		t.Run(name, func(t *testing.T) {
+			withScene(t, func(s *scene) {
+				s.Owners.Cache = lagging{s.process, "alice"}
+				s.cluster.do(func() { s.cluster.owners[namespace] = owner })
+				if again := s.must(t, "p"); again != decideRetry {
+					t.Errorf("to be looked at again in %v, want %v", again, decideRetry)
+				}
+				s.writes()
+				s.cluster.do(func() { s.cluster.owners[namespace] = "alice" })
+				s.must(t, "p")
+				s.holds(one)
+			})
+		})
+	}
+	t.Run("nobody can say", func(t *testing.T) {
+		withScene(t, func(s *scene) {
+			s.Owners.Cache = lagging{s.process, "alice"}
+			s.process.fault = func(_ context.Context, r request) (error, error) {
+				if r.object == "Namespace/"+namespace {
+					return errBusy, nil
+				}
+				return nil, nil
+			}
+			if err := s.fails(); !errors.Is(err, errBusy) {
+				t.Errorf("error %v, want %v", err, errBusy)
+			}
+			s.writes()
+		})
+	})
+}
+
+// lagging is a cache that knows who owned every namespace before.
+type lagging struct {
+	client.Reader
+	owner string
+}
+
+func (l lagging) Get(_ context.Context, name client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+	object.SetName(name.Name)
+	object.SetAnnotations(map[string]string{v1alpha1.OwnerAnnotation: l.owner})
+	return nil
+}
+
+// Those who ask at the same time share a reading that begins after they asked.
+func TestReadingsOfOwnersAreShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		owners := []string{"alice", "bob", "carol"}
+		begun := 0
+		o := &ownership{readings: map[string]*reading{}, read: func(context.Context, string) (string, error) {
+			name := owners[begun]
+			begun++
+			after(time.Millisecond)
+			return name, nil
+		}}
+		first := o.ask("n")
+		synctest.Wait()
+		second, third := o.ask("n"), o.ask("n")
+		<-first.done
+		synctest.Wait()
+		fourth := o.ask("n")
+		for i, tc := range []struct {
+			reading *reading
+			want    string
+		}{{first, "alice"}, {second, "bob"}, {third, "bob"}, {fourth, "carol"}} {
+			<-tc.reading.done
+			if tc.reading.owner != tc.want {
+				t.Errorf("%d. is told %q, want %q", i+1, tc.reading.owner, tc.want)
+			}
 		}
-		if again := s.must(t, "p"); again != 2*time.Second {
-			t.Errorf("to be looked at again in %v, want 2s", again)
+		synctest.Wait()
+		if len(o.readings) != 0 {
+			t.Errorf("%d namespaces are remembered, want none", len(o.readings))
 		}
 	})
+}
+
+// What is switched off or expires just before it would be recorded, or before it
+// would be served, is not served.
+func TestDecidedAgain(t *testing.T) {
+	for name, tc := range map[string]struct {
+		happens func(*scene) // during the status write
+		want    map[string]string
+		count   int64
+	}{
+		"switched off": {func(s *scene) { switches("db", false)(s.cluster) }, nil, 0},
+		"described": {func(s *scene) {
+			changes("db", func(us *v1alpha1.UserSecret) { us.Spec.Description = "new" })(s.cluster)
+		}, one, 1},
+		"another value": {func(s *scene) {
+			changes("db", func(us *v1alpha1.UserSecret) { us.Spec.EncryptedValue = sealed("db", "two") })(s.cluster)
+		}, map[string]string{"DB": "two"}, 1},
+		// It counts: the write was under way in time.
+		"expires": {func(*scene) { after(2 * time.Hour) }, nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withScene(t, func(s *scene) {
+				at := metav1.NewTime(time.Now().Add(time.Hour))
+				s.cluster.changeValue("db", func(us *v1alpha1.UserSecret) { us.Spec.ExpiresAt = &at })
+				happened := false
+				s.process.fault = func(_ context.Context, r request) (error, error) {
+					if r.verb == "record" && !happened {
+						happened = true
+						tc.happens(s)
+					}
+					return nil, nil
+				}
+				if again := s.must(t, "p"); again != decideRetry {
+					t.Errorf("to be looked at again in %v, want %v", again, decideRetry)
+				}
+				s.holds(nil)
+				s.must(t, "p")
+				s.holds(tc.want)
+				s.counts(tc.count)
+			})
+		})
+	}
+}
+
+// Retries come until the reason is gone, which raises no event.
+func TestRetriesGoOn(t *testing.T) {
+	limiter := options().RateLimiter
+	var last time.Duration
+	for range 100 {
+		last = limiter.When(reconcile.Request{})
+	}
+	if last != lastRetry {
+		t.Errorf("the hundredth retry comes after %v, want %v", last, lastRetry)
+	}
 }
 
 // The Secret belongs to its pod alone and goes with it.

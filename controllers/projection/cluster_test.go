@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,8 +89,12 @@ func (c *cluster) addValue(us *v1alpha1.UserSecret) {
 func (c *cluster) changeValue(name string, change func(*v1alpha1.UserSecret)) {
 	c.do(func() {
 		us := c.values[inNamespace(name)]
+		before := us.Spec.DeepCopy()
 		change(us)
 		us.ResourceVersion = c.next()
+		if !reflect.DeepEqual(before, &us.Spec) {
+			us.Generation++
+		}
 	})
 }
 
@@ -168,11 +173,13 @@ func (c *cluster) getMetadata(name types.NamespacedName, into *metav1.PartialObj
 	return nil
 }
 
-func (c *cluster) list(list client.ObjectList) error {
+func (c *cluster) list(list client.ObjectList, in string) error {
 	switch into := list.(type) {
 	case *v1alpha1.UserSecretList:
 		for _, us := range sorted(c.values) {
-			into.Items = append(into.Items, *us.DeepCopy())
+			if us.Namespace == in {
+				into.Items = append(into.Items, *us.DeepCopy())
+			}
 		}
 	case *corev1.PodList:
 		for _, pod := range sorted(c.pods) {
@@ -208,6 +215,17 @@ func (c *cluster) create(secret *corev1.Secret) error {
 	secret.CreationTimestamp = metav1.Time{Time: time.Now().Truncate(time.Second)}
 	c.secrets[name] = secret.DeepCopy()
 	c.checkServed(secret)
+	return nil
+}
+
+// tryCreate is a dry run of a creation.
+func (c *cluster) tryCreate(secret *corev1.Secret) error {
+	if len(secret.Data) > 0 {
+		c.complain("Secret %s was tried with its values", secret.Name)
+	}
+	if name := client.ObjectKeyFromObject(secret); c.secrets[name] != nil {
+		return apierrors.NewAlreadyExists(schema.GroupResource{Resource: "secrets"}, name.Name)
+	}
 	return nil
 }
 

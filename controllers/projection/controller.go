@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -40,6 +41,23 @@ const (
 	// server, and take from each other there.
 	secretRequests = 32
 	statusWrites   = 4
+	// placeLine bounds the workers that wait for a place in a recentAccesses.
+	placeLine = workers * 3 / 4
+)
+
+const (
+	// A look that fails is repeated after firstRetry, and after twice as long each
+	// time that it fails again, up to lastRetry.
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = 10 * time.Second
+	// guardRetry, decideRetry, placeRetry and stuckRetry are when to look again
+	// where nothing failed: until the policies are in place; until the cache knows
+	// what has changed; for a place in a recentAccesses whose entries come and go,
+	// and in one whose entries do not, or a Secret that is refused.
+	guardRetry  = 2 * time.Second
+	decideRetry = 50 * time.Millisecond
+	placeRetry  = 500 * time.Millisecond
+	stuckRetry  = 5 * time.Second
 )
 
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
@@ -66,7 +84,7 @@ type Config struct {
 	Clock  clock.PassiveClock
 	Limits inject.Limits
 	// Guard returns an error until the admission policies are in place;
-	// nothing is issued before.
+	// nothing is given out before.
 	Guard func() error
 }
 
@@ -74,16 +92,20 @@ type Config struct {
 type Reconciler struct {
 	Config
 
-	ledger  *ledger
-	secrets turns
-	known   memories
-	inherit inheritance
+	ledger   *ledger
+	owners   *ownership
+	secrets  turns
+	known    memories
+	inherit  inheritance
+	refusals refusals
 }
 
 // New returns a Reconciler that has issued nothing yet.
 func New(cfg Config) *Reconciler {
 	r := &Reconciler{Config: cfg, secrets: make(turns, secretRequests)}
 	r.ledger = newLedger(cfg.Client, r.inherit.open)
+	live := owner.Resolver{Live: cfg.Owners.Live, Annotation: cfg.Owners.Annotation}
+	r.owners = &ownership{read: live.Of, readings: map[string]*reading{}}
 	return r
 }
 
@@ -95,16 +117,21 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.UserSecret{}, handler.EnqueueRequestsFromMapFunc(r.podsOfUserSecret), builder.WithPredicates(specChanged(), afterStart())).
 		Watches(&v1alpha1.SecretProvider{}, handler.EnqueueRequestsFromMapFunc(r.podsOfProvider), builder.WithPredicates(predicate.GenerationChangedPredicate{}, afterStart())).
 		Watches(owner.Metadata(), handler.EnqueueRequestsFromMapFunc(r.podsOfNamespace), builder.OnlyMetadata, builder.WithPredicates(predicate.AnnotationChangedPredicate{}, afterStart())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		WithOptions(options()).
 		Complete(r)
+}
+
+// options bound the retries: the default is up to 1000 s, long after the reason
+// may have gone, and most reasons raise no event.
+func options() controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: workers,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+	}
 }
 
 // Reconcile makes one pod's projection what it should be.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl.Result, error) {
-	if err := r.Guard(); err != nil {
-		ctrl.LoggerFrom(ctx).Info("issuing nothing yet", "because", err.Error())
-		return ctrl.Result{RequeueAfter: 2 * time.Second}, nil
-	}
 	if err := r.inherit.load(ctx, r.Client); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -127,7 +154,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl
 		// look finds out.
 		again, err = r.look(ctx, pod)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errDecideAgain):
+		again = decideRetry
+	case errors.Is(err, errStuck):
+		again = stuckRetry
+	case errors.Is(err, errNoPlace):
+		again = placeRetry
+	case err != nil:
 		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: again}, nil
@@ -141,6 +175,12 @@ func (r *Reconciler) look(ctx context.Context, pod *corev1.Pod) (time.Duration, 
 		return 0, err
 	}
 	p := decide(s)
+	if p.gives() {
+		if err := r.Guard(); err != nil {
+			ctrl.LoggerFrom(ctx).Info("giving out nothing yet", "because", err.Error())
+			p = p.withheld()
+		}
+	}
 	if err := r.carryOut(ctx, s, p); err != nil {
 		return 0, err
 	}
@@ -192,6 +232,7 @@ func (r *Reconciler) settle(pod types.UID) {
 // finish notes that nothing will be issued to the pod any more.
 func (r *Reconciler) finish(pod types.UID) {
 	r.inherit.settle(pod)
+	r.refusals.forget(pod)
 	r.ledger.forget(pod)
 }
 

@@ -8,5 +8,5 @@
 //
 // The controller acts on pods that carry the injected label. It never gets,
 // lists or watches Secrets: what it knows of one comes back from its own writes,
-// or from a dry run of a patch that changes nothing.
+// or from the dry run of a deletion, which changes nothing.
 package projection

@@ -71,7 +71,9 @@ func inNamespace(name string) types.NamespacedName {
 
 func sealed(name, value string) string { return sealedFor("alice", name, value) }
 
-func sealedFor(owner, name, value string) string {
+func sealedFor(owner, name, value string) string { return sealedIn(namespace, owner, name, value) }
+
+func sealedIn(namespace, owner, name, value string) string {
 	text, err := vault.Seal(envelope.Binding{Owner: owner, Namespace: namespace, Name: name}, secretvalue.FromString(value))
 	if err != nil {
 		panic(err)

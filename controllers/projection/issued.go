@@ -3,6 +3,7 @@ package projection
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"time"
 
@@ -10,12 +11,38 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"usersecrets.dev/operator/api/v1alpha1"
+	"usersecrets.dev/operator/internal/selection"
 )
 
 // source is where a key of a projection comes from.
 type source struct {
 	Name string    `json:"name"`
 	UID  types.UID `json:"uid"`
+	// Provider and Type are those that the pod asked for; empty where it asked by
+	// name.
+	Provider string              `json:"provider,omitempty"`
+	Type     v1alpha1.SecretType `json:"type,omitempty"`
+}
+
+// sourceOf is what a part of a first request comes from.
+func sourceOf(p part) source {
+	us := p.choice.UserSecret
+	from := source{Name: us.Name, UID: us.UID}
+	if p.choice.Item.Name == "" {
+		from.Provider, from.Type = us.Spec.Provider, us.Spec.Type
+	}
+	return from
+}
+
+// mismatch says that a UserSecret, made again under its name, is not of the
+// provider and type that the pod asked for: the key that is named for those must
+// not hold another's value.
+func (s source) mismatch(us *v1alpha1.UserSecret) error {
+	if us == nil || s.Provider == "" || us.Spec.Provider == s.Provider && us.Spec.Type == s.Type {
+		return nil
+	}
+	return fmt.Errorf("%w: %q is of provider %q, type %s now, and the pod asked for %q, type %s",
+		selection.ErrMissing, us.Name, us.Spec.Provider, us.Spec.Type, s.Provider, s.Type)
 }
 
 // issued is what is remembered of one pod's projection. It holds digests of the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,6 +30,9 @@ type ledger struct {
 	unsettled func(pod types.UID) bool
 	// writes are shared by all accounts, so that uses gather while others write.
 	writes turns
+	// line bounds how many wait for a place, in all accounts together: whatever
+	// keeps the Secrets of some from being created, workers are left for others.
+	line turns
 
 	// mu comes before the accounts' own.
 	mu       sync.Mutex
@@ -36,23 +40,31 @@ type ledger struct {
 }
 
 func newLedger(c client.Client, unsettled func(types.UID) bool) *ledger {
-	return &ledger{client: c, unsettled: unsettled, writes: make(turns, statusWrites), accounts: map[types.UID]*account{}}
+	return &ledger{
+		client: c, unsettled: unsettled, writes: make(turns, statusWrites), line: make(turns, placeLine), accounts: map[types.UID]*account{},
+	}
 }
 
 // record returns once the use stands in the UserSecret's status. Asked again for
 // the same pod, it answers without a write. first says that this process never
 // said so of this pod before; what an earlier one said is not known, so a use is
-// announced at least once. The error is errUserSecretGone, or one worth trying
-// again.
-func (l *ledger) record(ctx context.Context, of subject, use v1alpha1.Access) (first bool, err error) {
-	e := newEntry(use)
+// logged at least once where its pod is looked at again. The error is
+// errUserSecretGone, errNoPlace or errDecideAgain, or one worth trying again.
+func (l *ledger) record(ctx context.Context, of subject, on basis, use v1alpha1.Access) (first bool, err error) {
+	e := newEntry(use, on)
 	a := l.enqueue(of, e)
-	select {
-	case err := <-e.done:
-		return err == nil && a.tell(e.pod()), err
-	case <-ctx.Done():
-		// The write may still happen; then the next call finds the pod counted.
-		return false, fmt.Errorf("waiting for a use of %s to be recorded: %w", of.name, ctx.Err())
+	long := time.NewTimer(patience)
+	defer long.Stop()
+	for {
+		select {
+		case err := <-e.done:
+			return err == nil && a.tell(e.pod()), err
+		case <-long.C:
+			a.losePatience(e)
+		case <-ctx.Done():
+			// The write may still happen; then the next call finds the pod counted.
+			return false, fmt.Errorf("waiting for a use of %s to be recorded: %w", of.name, ctx.Err())
+		}
 	}
 }
 
@@ -66,7 +78,7 @@ func (l *ledger) enqueue(of subject, e *entry) *account {
 		if len(l.accounts) >= maxIdleAccounts {
 			l.sweep()
 		}
-		a = newAccount(l.client, of, l.unsettled, l.writes)
+		a = l.newAccount(of)
 		l.accounts[of.uid] = a
 	}
 	a.enqueue(e)

@@ -26,6 +26,7 @@ type clerk struct {
 	cluster *cluster
 	process *process
 	open    map[types.UID]bool // pods that an earlier leader may have left
+	basis   basis              // what uses are decided on
 }
 
 // withLedger runs a test with a fresh cluster, in a bubble: its clock stands
@@ -64,7 +65,7 @@ func (k *clerk) ask(pod string) <-chan answer {
 func (k *clerk) askOf(ctx context.Context, of subject, pod string) <-chan answer {
 	said := make(chan answer, 1)
 	go func() {
-		first, err := k.record(ctx, of, use(pod))
+		first, err := k.record(ctx, of, k.basis, use(pod))
 		said <- answer{first, err}
 	}()
 	return said
@@ -239,7 +240,7 @@ func TestLastUsedByIsOfOnePod(t *testing.T) {
 		k.must("a")
 		bare := use("b")
 		bare.Workflow, bare.Node = "", ""
-		if _, err := k.record(k.t.Context(), db, bare); err != nil {
+		if _, err := k.record(k.t.Context(), db, k.basis, bare); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := *k.cluster.value("db").Status.Usage.LastUsedBy, (v1alpha1.LastUse{Pod: "b"}); got != want {
@@ -257,7 +258,7 @@ func TestNewestFirst(t *testing.T) {
 		k.slow("get")
 		var wg sync.WaitGroup
 		for _, u := range []v1alpha1.Access{late, early} {
-			wg.Go(func() { _, _ = k.record(k.t.Context(), db, u) })
+			wg.Go(func() { _, _ = k.record(k.t.Context(), db, k.basis, u) })
 			synctest.Wait()
 		}
 		wg.Wait()
@@ -275,7 +276,7 @@ func TestConflict(t *testing.T) {
 		wantCount int64
 		wantPods  string
 	}{
-		"an edit": {func(us *v1alpha1.UserSecret) { us.Spec.Description = "new" }, 1, "a"},
+		"a label": {func(us *v1alpha1.UserSecret) { us.Labels = map[string]string{"new": "yes"} }, 1, "a"},
 		"another leader counted another pod": {func(us *v1alpha1.UserSecret) {
 			us.Status.Usage, us.Status.RecentAccesses = &v1alpha1.Usage{Count: 1}, []v1alpha1.Access{use("x")}
 		}, 2, "a x"},
@@ -534,45 +535,117 @@ func TestRestartKeepsOpenEntries(t *testing.T) {
 	})
 }
 
-// Entries of pods whose Secret may not exist yet keep their places, and newer
-// uses wait.
+// Entries of pods whose Secret may not exist yet keep their places, however long
+// that takes: newer uses wait for a moment, and are sent away.
 func TestEntriesAreKeptUntilServed(t *testing.T) {
 	for name, tc := range map[string]struct {
 		happens func(*clerk)
-		want    time.Duration // until the next use is recorded
+		wantErr error
+		want    time.Duration // until b has its answer
 	}{
-		"served":             {func(k *clerk) { k.serve("a1") }, 0},
-		"gone":               {func(k *clerk) { k.forget("uid-a1") }, 0},
-		"none of them":       {func(k *clerk) { k.serve("b") }, pinTime - time.Second},
-		"it waited too long": {func(*clerk) {}, pinTime - time.Second},
+		"served":       {func(k *clerk) { k.serve("a1") }, nil, 0},
+		"gone":         {func(k *clerk) { k.forget("uid-a1") }, nil, 0},
+		"served late":  {func(k *clerk) { after(patience / 2); k.serve("a1") }, nil, patience / 2},
+		"none of them": {func(k *clerk) { k.serve("b") }, errStuck, patience},
+		"nothing":      {func(*clerk) {}, errStuck, patience},
 	} {
 		t.Run(name, func(t *testing.T) {
 			withLedger(t, func(k *clerk) {
-				k.must(strings.Fields(run("a", 1, 20))...)
-				after(time.Second)
+				k.must(strings.Fields(reversed(run("a", 1, 20)))...)
 				start, said := time.Now(), k.ask("b")
 				if !waits(said) {
 					t.Fatal("b pushed out an entry that is not served")
 				}
 				tc.happens(k)
-				if a := <-said; a.err != nil {
-					t.Fatal(a.err)
+				if a := <-said; !errors.Is(a.err, tc.wantErr) || (a.err == nil) != (tc.wantErr == nil) {
+					t.Errorf("error %v, want %v", a.err, tc.wantErr)
 				}
 				if took := time.Since(start); took != tc.want {
-					t.Errorf("b was recorded after %v, want %v", took, tc.want)
+					t.Errorf("b was answered after %v, want %v", took, tc.want)
 				}
-				if n := countOf(k.cluster.value("db")); n != 21 {
-					t.Errorf("count = %d, want 21", n)
+				if want := int64(20); tc.wantErr == nil {
+					k.check(want+1, "b "+run("a", 2, 20))
+				} else {
+					k.check(want, run("a", 1, 20))
 				}
 			})
 		})
 	}
 }
 
+// Where nothing has moved for long nobody waits, and the line is as it was.
+func TestNobodyWaitsWhereNothingMoves(t *testing.T) {
+	withLedger(t, func(k *clerk) {
+		k.must(strings.Fields(reversed(run("a", 1, 20)))...)
+		after(time.Hour)
+		for i := range 2 * placeLine {
+			start := time.Now()
+			if a := <-k.ask(fmt.Sprintf("b%d", i)); !errors.Is(a.err, errStuck) || time.Since(start) > 0 {
+				t.Fatalf("error %v after %v, want %v at once", a.err, time.Since(start), errStuck)
+			}
+		}
+		k.serve("a1")
+		k.must("c")
+		if n := len(k.line); n != 0 {
+			t.Errorf("%d stand in the line, want none", n)
+		}
+	})
+}
+
+// Whoever has waited for long is sent away, also where places come free for
+// others.
+func TestPatienceEnds(t *testing.T) {
+	withLedger(t, func(k *clerk) {
+		old := strings.Fields(reversed(run("a", 1, 20)))
+		k.must(old...)
+		var said []<-chan answer
+		for i := range 5 {
+			said = append(said, k.ask(fmt.Sprintf("b%d", i)))
+			synctest.Wait()
+		}
+		for i := range 3 {
+			after(patience / 4)
+			k.serve(old[i])
+		}
+		after(patience / 2)
+		for i, wantErr := range []error{nil, nil, nil, errNoPlace, errNoPlace} {
+			if a := <-said[i]; !errors.Is(a.err, wantErr) || errors.Is(a.err, errStuck) {
+				t.Errorf("b%d: error %v, want %v", i, a.err, wantErr)
+			}
+		}
+	})
+}
+
+// The line is of one length for all UserSecrets, and who finds it full is sent
+// away.
+func TestLineIsBounded(t *testing.T) {
+	withLedger(t, func(k *clerk) {
+		k.must(strings.Fields(reversed(run("a", 1, 20)))...)
+		said := make(chan answer, placeLine+5)
+		for i := range placeLine + 5 {
+			go func() { said <- <-k.ask(fmt.Sprintf("b%d", i)) }()
+		}
+		synctest.Wait()
+		for range 5 {
+			if a := <-said; !errors.Is(a.err, errNoPlace) || errors.Is(a.err, errStuck) {
+				t.Errorf("error %v, want %v", a.err, errNoPlace)
+			}
+		}
+		if n := len(said); n != 0 {
+			t.Errorf("%d more were answered, want that they wait", n)
+		}
+		k.cluster.addValue(makeValue("other", "two"))
+		if a := <-k.askOf(k.t.Context(), subject{name: inNamespace("other"), uid: "uid-other"}, "c"); a.err != nil {
+			t.Errorf("recording the use of another UserSecret: %v", a.err)
+		}
+		after(patience)
+	})
+}
+
 // While no place is free, a pod that is counted still gets its answer.
 func TestCountedPodIsAnsweredWithoutPlace(t *testing.T) {
 	withLedger(t, func(k *clerk) {
-		k.must(strings.Fields(run("a", 1, 20))...)
+		k.must(strings.Fields(reversed(run("a", 1, 20)))...)
 		said := k.ask("b")
 		if !waits(said) {
 			t.Fatal("b pushed out an entry that is not served")
@@ -582,6 +655,50 @@ func TestCountedPodIsAnsweredWithoutPlace(t *testing.T) {
 		}
 		k.serve("a1")
 		<-said
+	})
+}
+
+// What was decided on a spec that has changed since is not written.
+func TestDecidedOnAnOlderSpec(t *testing.T) {
+	withLedger(t, func(k *clerk) {
+		edit := func(us *v1alpha1.UserSecret) { us.Spec.Description += "new" }
+		edited := false
+		k.process.fault = func(_ context.Context, r request) (error, error) {
+			if r.verb == "record" && !edited {
+				edited = true
+				k.cluster.changeValue("db", edit)
+			}
+			return nil, nil
+		}
+		if a := <-k.ask("a"); !errors.Is(a.err, errDecideAgain) {
+			t.Errorf("error %v, want %v", a.err, errDecideAgain)
+		}
+		k.check(0, "")
+		k.basis.generation = 1
+		k.must("a")
+		k.cluster.changeValue("db", edit)
+		k.basis.generation = 2
+		k.must("b") // which reads the spec of now
+		k.basis.generation = 1
+		if a := <-k.ask("a"); !errors.Is(a.err, errDecideAgain) {
+			t.Errorf("a pod that is counted: error %v, want %v", a.err, errDecideAgain)
+		}
+		k.check(2, "b a")
+	})
+}
+
+// What expires while it waits for a place is not written.
+func TestExpiresInTheLine(t *testing.T) {
+	withLedger(t, func(k *clerk) {
+		k.must(strings.Fields(reversed(run("a", 1, 20)))...)
+		k.basis.expires = time.Now().Add(patience / 4)
+		said := k.ask("b")
+		after(patience / 2)
+		k.serve("a1")
+		if a := <-said; !errors.Is(a.err, errDecideAgain) {
+			t.Errorf("error %v, want %v", a.err, errDecideAgain)
+		}
+		k.check(20, run("a", 1, 20))
 	})
 }
 
@@ -602,6 +719,7 @@ func TestSweep(t *testing.T) {
 			t.Errorf("%d accounts while their pods live, want %d", n, maxIdleAccounts+1)
 		}
 		k.forget("uid-p")
+		synctest.Wait() // until every writer has come to rest
 		k.cluster.addValue(&v1alpha1.UserSecret{ObjectMeta: metaOf("last")})
 		if a := <-k.askOf(k.t.Context(), subject{name: inNamespace("last"), uid: "uid-last"}, "p"); a.err != nil {
 			t.Fatal(a.err)

@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,4 +214,70 @@ func TestPodKeepsItsUserSecret(t *testing.T) {
 			t.Errorf("the other UserSecret counts %d uses, want none", n)
 		}
 	})
+}
+
+// A UserSecret made again under its name, as something else, is not given out under
+// a key that stands for what the pod asked for.
+func TestUserSecretMadeAgainAsSomethingElse(t *testing.T) {
+	openai := makeValue("first", "an API key")
+	openai.Spec.Provider, openai.Spec.Type = "openai", v1alpha1.TypeAPIKey
+	again := func(provider string, kind v1alpha1.SecretType) *v1alpha1.UserSecret {
+		us := makeValue("first", "another value")
+		us.UID, us.Spec.Provider, us.Spec.Type = "uid-first-again", provider, kind
+		return us
+	}
+	for name, tc := range map[string]struct {
+		inject string
+		old    bool // the annotation is of a version that did not say
+		next   *v1alpha1.UserSecret
+		want   map[string]string
+	}{
+		"another provider": {"openai", false, again("slack", v1alpha1.TypeAPIKey), map[string]string{}},
+		"another type":     {"openai", false, again("openai", v1alpha1.TypeOAuthToken), map[string]string{}},
+		"the same":         {"openai", false, again("openai", v1alpha1.TypeAPIKey), map[string]string{"OPENAI_API_KEY": "another value"}},
+		"asked by name":    {"name:first=OPENAI_API_KEY", false, again("slack", v1alpha1.TypeAPIKey), map[string]string{"OPENAI_API_KEY": "another value"}},
+		"not known":        {"openai", true, again("slack", v1alpha1.TypeAPIKey), map[string]string{"OPENAI_API_KEY": "another value"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withScene(t, func(s *scene) {
+				s.cluster.catalog[types.NamespacedName{Name: "openai"}] = makeProvider("openai", "OPENAI_API_KEY")
+				s.cluster.addValue(openai.DeepCopy())
+				s.cluster.addPod(makePod("q", tc.inject))
+				s.must(t, "q")
+				if tc.old {
+					s.cluster.do(func() {
+						secret := s.cluster.secrets[inNamespace("usersecret-q")]
+						secret.Annotations[v1alpha1.SourcesAnnotation] = `{"OPENAI_API_KEY":{"name":"first","uid":"uid-first"}}`
+					})
+				}
+				s.crash()
+				s.cluster.addValue(tc.next.DeepCopy())
+				s.must(t, "q")
+				if diff := cmp.Diff(tc.want, values(s.cluster.secret("usersecret-q"))); diff != "" {
+					t.Errorf("data (-want +got):\n%s", diff)
+				}
+				if len(tc.want) > 0 {
+					return
+				}
+				if n := countOf(s.cluster.value("first")); n != 0 {
+					t.Errorf("the new UserSecret counts %d uses, want none", n)
+				}
+				lines := s.events.take()
+				want := fmt.Sprintf(`q Warning SecretRevoked: Secret usersecret-q lost OPENAI_API_KEY: no such UserSecret yet: "first" is of provider %q, type %s now, and the pod asked for "openai", type api_key`,
+					tc.next.Spec.Provider, tc.next.Spec.Type)
+				if diff := cmp.Diff([]string{want}, lines); diff != "" {
+					t.Errorf("Events (-want +got):\n%s", diff)
+				}
+				back := again("openai", v1alpha1.TypeAPIKey)
+				back.UID = "uid-first-once-more"
+				s.cluster.addValue(back)
+				s.must(t, "q")
+				s.cluster.addValue(tc.next.DeepCopy())
+				s.must(t, "q")
+				if diff := cmp.Diff(tc.want, values(s.cluster.secret("usersecret-q"))); diff != "" {
+					t.Errorf("data after it was there once more (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
 }

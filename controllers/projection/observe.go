@@ -141,6 +141,10 @@ func (r *Reconciler) observeParts(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
+	var live *reading
+	if s.current == nil && noOwner == nil && servable(choices) {
+		live = r.owners.ask(s.pod.Namespace) // while the values are opened
+	}
 	for _, choice := range choices {
 		p := part{choice: choice, err: cmp.Or(choice.Err, noOwner)}
 		if p.err == nil {
@@ -151,10 +155,19 @@ func (r *Reconciler) observeParts(ctx context.Context, s *scope) error {
 		}
 		s.parts = append(s.parts, p)
 	}
-	if s.current == nil {
+	switch {
+	case s.current != nil:
+		return nil
+	case live != nil && s.unclear == nil:
+		return live.confirm(ctx, s.owner)
+	default:
 		return s.unclear
 	}
-	return nil
+}
+
+// servable says whether every part of a request has its UserSecret.
+func servable(choices []selection.Choice) bool {
+	return !slices.ContainsFunc(choices, func(c selection.Choice) bool { return c.Err != nil })
 }
 
 // choose asks for the same UserSecrets, by name, that the projection was made
@@ -175,7 +188,11 @@ func (r *Reconciler) choose(ctx context.Context, s *scope) ([]selection.Choice, 
 	for _, key := range slices.Sorted(maps.Keys(s.current.sources)) {
 		items = append(items, inject.Item{Name: s.current.sources[key].Name, Key: key})
 	}
-	return selection.Choose(world, items), nil
+	choices := selection.Choose(world, items)
+	for i := range choices {
+		choices[i].Err = cmp.Or(s.current.sources[choices[i].Key].mismatch(choices[i].UserSecret), choices[i].Err)
+	}
+	return choices, nil
 }
 
 func (r *Reconciler) provider(ctx context.Context) func(string) (*v1alpha1.SecretProvider, error) {

@@ -48,6 +48,19 @@ type plan struct {
 	uses []part
 }
 
+// gives says whether a value goes to a pod that does not have it.
+func (p plan) gives() bool { return len(p.set) > 0 }
+
+// withheld is the plan without what it gives: what is to be taken away goes.
+func (p plan) withheld() plan {
+	p.set, p.uses = nil, nil
+	p.again = sooner(p.again, guardRetry)
+	if len(p.unset) == 0 {
+		p.step = stay
+	}
+	return p
+}
+
 // decide computes the next step from the facts alone.
 func decide(s *scope) plan {
 	switch {
@@ -73,7 +86,7 @@ func decideFirst(s *scope) plan {
 	for _, part := range s.parts {
 		if part.err != nil {
 			why := fmt.Sprintf("%s: %s", part.choice.Item.Source(), part.err)
-			return plan{step: wait, why: why, again: untilKey(s)}
+			return plan{step: wait, why: why, again: sooner(untilKey(s), untilClear(s))}
 		}
 		keyed = append(keyed, inject.Keyed{Item: part.choice.Item, Key: part.choice.Key})
 		sizes = append(sizes, part.value.Len())
@@ -220,6 +233,18 @@ func untilKey(s *scope) time.Duration {
 	return 0
 }
 
+// untilClear is the time until one of several UserSecrets that are meant equally
+// expires, else zero.
+func untilClear(s *scope) time.Duration {
+	var next time.Duration
+	for _, part := range s.parts {
+		if at := part.choice.Until; !at.IsZero() {
+			next = sooner(next, at.Sub(s.now))
+		}
+	}
+	return next
+}
+
 // sooner is the shorter of two times; what is not ahead does not count.
 func sooner(a, b time.Duration) time.Duration {
 	switch {
@@ -239,10 +264,15 @@ func (p plan) sourcesOf(s *scope) map[string]source {
 		maps.Copy(sources, s.current.sources)
 	}
 	for _, part := range s.parts {
-		if _, changed := p.set[part.choice.Key]; changed {
-			us := part.choice.UserSecret
-			sources[part.choice.Key] = source{Name: us.Name, UID: us.UID}
+		key := part.choice.Key
+		if _, changed := p.set[key]; !changed {
+			continue
 		}
+		from, known := sources[key]
+		if from.UID = part.choice.UserSecret.UID; !known {
+			from = sourceOf(part)
+		}
+		sources[key] = from
 	}
 	return sources
 }

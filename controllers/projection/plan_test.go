@@ -52,6 +52,16 @@ func expiring(p part, hours int) part {
 	return p
 }
 
+// ambiguous is a part that several match until so many hours after noon; 0 for
+// ever.
+func ambiguous(name string, hours int) part {
+	p := lacks(name, name, selection.ErrAmbiguous)
+	if p.choice.UserSecret = nil; hours != 0 {
+		p.choice.Until = noon.Add(time.Duration(hours) * time.Hour)
+	}
+	return p
+}
+
 func sized(p part, bytes int) part {
 	p.value = secretvalue.FromString(strings.Repeat("x", bytes))
 	return p
@@ -134,6 +144,10 @@ func TestDecideFirst(t *testing.T) {
 		"a key is not in the vault": {
 			scope{parts: []part{lacks("DB", "db", errNoKey)}},
 			outcome{Step: wait, Why: "name:db: unknown encryption key v9", Again: keyRetry},
+		},
+		"several match until one expires": {
+			scope{parts: []part{ambiguous("DB", 2), ambiguous("KEY", 1), ambiguous("OTHER", 0)}},
+			outcome{Step: wait, Why: "name:DB: several UserSecrets match", Again: time.Hour},
 		},
 		"the same key twice": {
 			scope{parts: []part{gets("DB", "db", "one"), gets("DB", "key", "two")}},

@@ -14,14 +14,14 @@ import (
 
 // request is one call of a client.
 type request struct {
-	verb   string // get, list, create, update, delete, record (a status patch), look (a dry run)
+	verb   string // get, list, create, update, delete, record (a status patch), look, try (dry runs)
 	object string // "Secret/usersecret-a"
 }
 
 func (r request) String() string { return r.verb + " " + r.object }
 
 // apart are calls that change nothing.
-var apart = []string{"get", "list", "look"}
+var apart = []string{"get", "list", "look", "try"}
 
 func named(kind string, name types.NamespacedName) string { return kind + "/" + name.Name }
 
@@ -66,12 +66,19 @@ func (p *process) Get(ctx context.Context, name client.ObjectKey, object client.
 	return p.call(ctx, request{"get", named(kindOf(object), name)}, func() error { return p.cluster.get(name, object) })
 }
 
-func (p *process) List(ctx context.Context, list client.ObjectList, _ ...client.ListOption) error {
-	return p.call(ctx, request{"list", kindOf(list)}, func() error { return p.cluster.list(list) })
+func (p *process) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	options := &client.ListOptions{}
+	options.ApplyOptions(opts)
+	return p.call(ctx, request{"list", kindOf(list)}, func() error { return p.cluster.list(list, options.Namespace) })
 }
 
-func (p *process) Create(ctx context.Context, object client.Object, _ ...client.CreateOption) error {
+func (p *process) Create(ctx context.Context, object client.Object, opts ...client.CreateOption) error {
+	options := &client.CreateOptions{}
+	options.ApplyOptions(opts)
 	secret := object.(*corev1.Secret)
+	if len(options.DryRun) > 0 {
+		return p.call(ctx, request{"try", "Secret/" + secret.Name}, func() error { return p.cluster.tryCreate(secret) })
+	}
 	return p.call(ctx, request{"create", "Secret/" + secret.Name}, func() error { return p.cluster.create(secret) })
 }
 

@@ -275,6 +275,32 @@ func TestCacheLagsBehind(t *testing.T) {
 	})
 }
 
+// A pod that an earlier leader left and that is gone holds nothing, also where
+// another has its name by now.
+func TestInheritedPodWasReplaced(t *testing.T) {
+	withScene(t, func(s *scene) {
+		s.once("create", errBusy, nil)
+		_ = s.fails() // recorded, and not served
+		s.crash()
+		s.must(t, "nobody")
+		other := makePod("p", "name:db=DB")
+		other.UID, other.Annotations[v1alpha1.ProjectionAnnotation] = "uid-p-again", "usersecret-p-again"
+		s.cluster.addPod(other)
+		s.process.fault = func(_ context.Context, r request) (error, error) {
+			if r.object == "Pod/p" {
+				return notFound("pods", "p"), nil
+			}
+			return nil, nil
+		}
+		live := &process{cluster: s.cluster}
+		s.Client, s.ledger.client = live, live
+		s.must(t, "p") // the cache knows neither
+		if s.inherit.open("uid-p") {
+			t.Error("what became of the pod that is gone is still open")
+		}
+	})
+}
+
 // Nothing is done before it is known which pods were there before.
 func TestNothingBeforeTheList(t *testing.T) {
 	withScene(t, func(s *scene) {

@@ -6,5 +6,17 @@ type turns chan struct{}
 // begin waits for a turn; what it returns ends it.
 func (t turns) begin() (end func()) {
 	t <- struct{}{}
-	return func() { <-t }
+	return t.end
 }
+
+// try begins a turn where that needs no waiting.
+func (t turns) try() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (t turns) end() { <-t }

@@ -9,7 +9,8 @@ import (
 // One sentinel for each class of refusal. The texts are for the pod's author.
 var (
 	// ErrNotRequested: the pod carries no usersecrets.dev/inject.
-	ErrNotRequested = errors.New("the pod has no annotation " + v1alpha1.InjectAnnotation)
+	ErrNotRequested = errors.New("the pod has no annotation " + v1alpha1.InjectAnnotation +
+		": name the secrets in it, or remove the Secret whose name starts with " + v1alpha1.ProjectionNamePrefix + " from the spec")
 	// ErrUnknownAnnotation: an annotation of ours that has no meaning on a pod.
 	ErrUnknownAnnotation = errors.New("unknown annotation")
 

@@ -30,9 +30,9 @@ func FuzzParseList(f *testing.F) {
 		if len(items) == 0 || len(items) > inject.MaxItems {
 			t.Errorf("%d items", len(items))
 		}
-		again, err := inject.ParseList(inject.FormatList(items))
+		again, err := inject.ParseList(formatList(items))
 		if err != nil {
-			t.Fatalf("%q is not read again: %v", inject.FormatList(items), err)
+			t.Fatalf("%q is not read again: %v", formatList(items), err)
 		}
 		if diff := cmp.Diff(items, again); diff != "" {
 			t.Errorf("items (-first +again):\n%s", diff)

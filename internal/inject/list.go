@@ -42,15 +42,6 @@ func ParseList(text string) ([]Item, error) {
 	return items, nil
 }
 
-// FormatList is the list as ParseList reads it.
-func FormatList(items []Item) string {
-	elements := make([]string, len(items))
-	for i, item := range items {
-		elements[i] = item.String()
-	}
-	return strings.Join(elements, ", ")
-}
-
 // split cuts a list into trimmed elements, of which some may be empty. A list
 // of nothing but white space has none.
 func split(text string) []string {

@@ -136,10 +136,19 @@ func TestItemSource(t *testing.T) {
 		if got := items[0].Source(); got != wantSource {
 			t.Errorf("source of %q = %q, want %q", text, got, wantSource)
 		}
-		if got := inject.FormatList(items); got != text {
+		if got := formatList(items); got != text {
 			t.Errorf("%q is written as %q", text, got)
 		}
 	}
+}
+
+// formatList is the list as ParseList reads it.
+func formatList(items []inject.Item) string {
+	elements := make([]string, len(items))
+	for i, item := range items {
+		elements[i] = item.String()
+	}
+	return strings.Join(elements, ", ")
 }
 
 func manyProviders(n int) string {

@@ -59,7 +59,7 @@ func Mutate(pod *corev1.Pod, req Request, stamp Stamp) error {
 		}
 		addVolume(out, req, stamp.Projection)
 	}
-	mark(out, stamp)
+	mark(out, req, stamp)
 	*pod = *out
 	return nil
 }
@@ -89,8 +89,10 @@ func addEnv(pod *corev1.Pod, req Request, projection string) {
 	}
 }
 
-// mark adds what the operator's cache, its controllers and its policies go by.
-func mark(pod *corev1.Pod, stamp Stamp) {
+// mark adds what the operator's cache, its controllers and its policies go by. On
+// whose behalf the pod runs is among it: labels of others can change while the pod
+// waits, and annotations of ours cannot.
+func mark(pod *corev1.Pod, req Request, stamp Stamp) {
 	if pod.Annotations == nil {
 		pod.Annotations = map[string]string{}
 	}
@@ -100,4 +102,9 @@ func mark(pod *corev1.Pod, stamp Stamp) {
 	pod.Annotations[v1alpha1.ProjectionAnnotation] = stamp.Projection
 	pod.Annotations[v1alpha1.RequestedByAnnotation] = stamp.RequestedBy
 	pod.Labels[v1alpha1.InjectedLabel] = "true"
+	for key, text := range map[string]string{v1alpha1.WorkflowAnnotation: req.Workflow, v1alpha1.NodeAnnotation: req.Node} {
+		if _, own := pod.Annotations[key]; !own && text != "" {
+			pod.Annotations[key] = text
+		}
+	}
 }

@@ -166,3 +166,26 @@ func TestNewProjectionName(t *testing.T) {
 		seen[name] = true
 	}
 }
+
+// Labels of others can change while the pod waits; what they said is kept in
+// annotations that cannot. What the pod says itself stays as it is.
+func TestMutateKeepsTheIdentity(t *testing.T) {
+	tests := map[string]struct {
+		own, want []string
+	}{
+		"from labels": {want: []string{"workflow", "nightly-1", "node", "train"}},
+		"its own":     {own: []string{"workflow", " mine ", "node", "first"}, want: []string{"workflow", " mine ", "node", "first"}},
+		"one of both": {own: []string{"workflow", "mine"}, want: []string{"workflow", "mine", "node", "train"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			pod := makePod(tt.own...)
+			pod.Labels = map[string]string{"tekton.dev/pipelineRun": "nightly-1", "tekton.dev/pipelineTask": "train"}
+			got := mutated(t, pod, stampOne)
+			want := makePod(append(tt.want, "projection", "usersecret-one", "requested-by", "alice")...)
+			if diff := cmp.Diff(want.Annotations, got.Annotations); diff != "" {
+				t.Errorf("annotations (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -119,7 +119,7 @@ func TestParseRequestRefuses(t *testing.T) {
 		"ttl without unit":      {[]string{"ttl", "30"}, inject.ErrTTL, `malformed annotation usersecrets.dev/ttl: no duration: write it as "30m", "90s" or "2h30m"`},
 		"ttl empty":             {[]string{"ttl", ""}, inject.ErrTTL, `malformed annotation usersecrets.dev/ttl: no duration: write it as "30m", "90s" or "2h30m"`},
 		"ttl text":              {[]string{"ttl", "sk-CANARY"}, inject.ErrTTL, `malformed annotation usersecrets.dev/ttl: no duration: write it as "30m", "90s" or "2h30m"`},
-		"ttl beyond all bounds": {[]string{"ttl", "9999999999h"}, inject.ErrTTL, `malformed annotation usersecrets.dev/ttl: no duration: write it as "30m", "90s" or "2h30m"`},
+		"ttl beyond all bounds": {[]string{"ttl", "9999999h"}, inject.ErrTTL, "malformed annotation usersecrets.dev/ttl: it is over this cluster's limit: give at most 1h0m0s"},
 		"ttl zero":              {[]string{"ttl", "0"}, inject.ErrTTL, "malformed annotation usersecrets.dev/ttl: zero: give at least 1s, or leave the annotation out"},
 		"ttl negative":          {[]string{"ttl", "-5m"}, inject.ErrTTL, "malformed annotation usersecrets.dev/ttl: -5m0s is negative: give at least 1s"},
 		"ttl too short":         {[]string{"ttl", "999ms"}, inject.ErrTTL, "malformed annotation usersecrets.dev/ttl: 999ms is too short: give at least 1s"},
@@ -157,11 +157,17 @@ func TestParseRequestRefuses(t *testing.T) {
 	}
 }
 
+// Without a limit there is still the longest time that can be reckoned with.
+func TestParseRequestLongestTTL(t *testing.T) {
+	_, err := inject.ParseRequest(makePod("ttl", "9999999h"), inject.Limits{})
+	assertRefusal(t, err, "malformed annotation usersecrets.dev/ttl: it is over 200 years: leave the annotation out", inject.ErrTTL)
+}
+
 func TestParseRequestNotRequested(t *testing.T) {
 	pod := makePod("ttl", "nonsense")
 	delete(pod.Annotations, prefix+"inject")
 	_, err := inject.ParseRequest(pod, inject.Limits{})
-	assertRefusal(t, err, "the pod has no annotation usersecrets.dev/inject", inject.ErrNotRequested)
+	assertRefusal(t, err, "the pod has no annotation usersecrets.dev/inject: name the secrets in it, or remove the Secret whose name starts with usersecret- from the spec", inject.ErrNotRequested)
 }
 
 // Paths that only look like the refused ones.

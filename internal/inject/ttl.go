@@ -2,6 +2,7 @@ package inject
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 // could mount them.
 const MinTTL = time.Second
 
+// duration is what time.ParseDuration reads, where it is not too long.
+var duration = regexp.MustCompile(`^\+?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$`)
+
 // parseTTL gives the TTL that holds for the pod: its own, or the operator's.
 func parseTTL(annotations map[string]string, limits Limits) (time.Duration, error) {
 	text, ok := annotations[v1alpha1.TTLAnnotation]
@@ -20,6 +24,9 @@ func parseTTL(annotations map[string]string, limits Limits) (time.Duration, erro
 	}
 	ttl, err := time.ParseDuration(strings.TrimSpace(text))
 	switch {
+	case err != nil && duration.MatchString(strings.TrimSpace(text)):
+		// More than a time.Duration holds, which is 292 years.
+		return 0, fmt.Errorf("%w: it is over %s", ErrTTL, limits.longest())
 	case err != nil:
 		// The error of ParseDuration repeats the text, so it is not wrapped.
 		return 0, fmt.Errorf(`%w: no duration: write it as "30m", "90s" or "2h30m"`, ErrTTL)
@@ -33,6 +40,14 @@ func parseTTL(annotations map[string]string, limits Limits) (time.Duration, erro
 		return 0, fmt.Errorf("%w: %v is over this cluster's limit: give at most %v", ErrTTL, ttl, limits.MaxTTL)
 	}
 	return ttl, nil
+}
+
+// longest is the bound in words.
+func (l Limits) longest() string {
+	if l.MaxTTL > 0 {
+		return fmt.Sprintf("this cluster's limit: give at most %v", l.MaxTTL)
+	}
+	return "200 years: leave the annotation out"
 }
 
 // unasked is the TTL of a pod that gives none.

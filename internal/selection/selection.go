@@ -47,6 +47,9 @@ type Choice struct {
 	UserSecret *v1alpha1.UserSecret
 	// Err says why the item cannot be served; nil means that it can.
 	Err error
+	// Until is when time alone may change an answer that is ErrAmbiguous: the first
+	// of those that match expires. Zero for never.
+	Until time.Time
 }
 
 // Choose answers every item of a request, in order.
@@ -77,7 +80,23 @@ func (w World) choose(item inject.Item) Choice {
 		return choice
 	}
 	choice.UserSecret, choice.Err = w.pick(candidates, entry)
+	if errors.Is(choice.Err, ErrAmbiguous) {
+		choice.Until = w.firstExpiry(candidates)
+	}
 	return choice
+}
+
+// firstExpiry is when the first of several UserSecrets expires, of those that did
+// not yet.
+func (w World) firstExpiry(candidates []*v1alpha1.UserSecret) time.Time {
+	var first time.Time
+	for _, us := range candidates {
+		at := us.Spec.ExpiresAt
+		if at != nil && Usable(us, w.Now) == nil && (first.IsZero() || at.Time.Before(first)) {
+			first = at.Time
+		}
+	}
+	return first
 }
 
 // pick prefers what is usable and, among those, the oldest; where nothing is

@@ -138,3 +138,27 @@ func TestChooseChangesNothing(t *testing.T) {
 		t.Errorf("UserSecrets changed (-before +after):\n%s", diff)
 	}
 }
+
+// Where several match, time alone may leave one.
+func TestChooseUntil(t *testing.T) {
+	custom := func(name string) userSecret { return makeSecret(name).of("custom", v1alpha1.TypeCustom) }
+	tests := map[string]struct {
+		secrets []userSecret
+		want    time.Time
+	}{
+		"none expires":      {secrets: []userSecret{custom("a"), custom("b")}},
+		"the first of two":  {secrets: []userSecret{custom("a").expires(2 * time.Hour), custom("b").expires(time.Hour)}, want: noon.Add(time.Hour)},
+		"one expired":       {secrets: []userSecret{custom("a").expires(-time.Hour), custom("b"), custom("c").expires(time.Hour)}, want: noon.Add(time.Hour)},
+		"an inactive one":   {secrets: []userSecret{custom("a").expires(time.Hour).active(false), custom("b"), custom("c")}},
+		"not several":       {secrets: []userSecret{custom("a").expires(time.Hour)}},
+		"nothing ambiguous": {secrets: []userSecret{custom("a").expires(time.Hour), custom("b").expires(0)}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			world := selection.World{UserSecrets: objects(tt.secrets...), Provider: providers, Now: noon}
+			if got := selection.Choose(world, []inject.Item{{Provider: "custom"}})[0].Until; !got.Equal(tt.want) {
+				t.Errorf("until %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

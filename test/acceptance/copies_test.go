@@ -15,6 +15,9 @@ import (
 	"usersecrets.dev/operator/test/rig"
 )
 
+const notRequested = "the pod has no annotation usersecrets.dev/inject: name the secrets in it, or remove the Secret whose name " +
+	"starts with usersecret- from the spec"
+
 // Whoever may create pods in alice's namespace may have her value, which is not
 // promised otherwise. It is recorded under the name of who does, and no two pods
 // share a projection.
@@ -53,6 +56,16 @@ var _ = Describe("A pod that eve creates in alice's namespace", func() {
 		alice.untouched(ctx)
 	})
 
+	It("gets nothing by claiming alice's for its own, and is told what to do", func(ctx SpecContext) {
+		pod := plainPod(alice.Namespace, "eves")
+		pod.Annotations = map[string]string{v1alpha1.ProjectionAnnotation: alice.projection.Name}
+		pod.Spec.Volumes = []corev1.Volume{{Name: "claimed", VolumeSource: corev1.VolumeSource{
+			Secret: &corev1.SecretVolumeSource{SecretName: alice.projection.Name},
+		}}}
+		alice.refuses(eve.Client.Create(ctx, pod), byWebhook("inject"), notRequested)
+		alice.untouched(ctx)
+	})
+
 	It("gets nothing by naming what nobody was issued", func(ctx SpecContext) {
 		pod := plainPod(alice.Namespace, "eves")
 		pod.Spec.Containers[0].EnvFrom = envFromAll("usersecret-nobodys")
@@ -71,8 +84,12 @@ var _ = Describe("kubectl debug --copy-to", func() {
 	})
 
 	DescribeTable("of an injected pod makes one with a projection of its own",
-		func(ctx SpecContext, as string, flags ...string) {
+		func(ctx SpecContext, as, container string, flags ...string) {
 			original := workflowPod(alice.Namespace, "original", "openai")
+			original.Spec.InitContainers = []corev1.Container{{Name: "prepare", Image: "example.invalid/prepare"}}
+			if container != "" {
+				original.Annotations[v1alpha1.ContainersAnnotation] = container
+			}
 			original.Annotations[v1alpha1.InjectAsAnnotation] = as
 			original.Annotations[v1alpha1.TTLAnnotation] = "2h"
 			start(ctx, original)
@@ -98,12 +115,13 @@ var _ = Describe("kubectl debug --copy-to", func() {
 			Expect(product.Client.Get(ctx, client.ObjectKeyFromObject(before), after)).To(Succeed())
 			Expect(after.Data).To(Equal(before.Data))
 		},
-		Entry("as files, with its annotations", "volume", "--keep-annotations"),
-		Entry("as files, without its annotations", "volume"),
-		Entry("as files, with its annotations and labels", "volume", "--keep-annotations", "--keep-labels"),
-		Entry("as variables, with its annotations", "env", "--keep-annotations"),
-		Entry("as variables, without its annotations", "env"),
-		Entry("as variables, under another profile", "env", "--profile=general"),
+		Entry("as files, with its annotations", "volume", "", "--keep-annotations"),
+		Entry("as files, without its annotations", "volume", ""),
+		Entry("as files, with its annotations and labels", "volume", "", "--keep-annotations", "--keep-labels"),
+		Entry("as variables, with its annotations", "env", "", "--keep-annotations"),
+		Entry("as variables, without its annotations", "env", ""),
+		Entry("as variables, under another profile", "env", "", "--profile=general"),
+		Entry("as variables of an init container alone", "env", "prepare"),
 	)
 
 	It("of a pod that is gone by then is refused with the remedy", func(ctx SpecContext) {

@@ -45,7 +45,7 @@ var references = []reference{
 	{place: "env of an init container", because: envReserved, put: func(p *corev1.Pod, secret string) {
 		p.Spec.InitContainers = []corev1.Container{{Name: "init", Image: "example.invalid/init", Env: envFromKey(secret)}}
 	}},
-	{place: "envFrom of an init container", because: envFromReserved, put: func(p *corev1.Pod, secret string) {
+	{place: "envFrom of an init container", because: envFromReserved, copied: true, put: func(p *corev1.Pod, secret string) {
 		p.Spec.InitContainers = []corev1.Container{{Name: "init", Image: "example.invalid/init", EnvFrom: envFromAll(secret)}}
 	}},
 	volume("secret", func(ref *corev1.LocalObjectReference) corev1.VolumeSource {
