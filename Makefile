@@ -73,7 +73,7 @@ test: ## Run all tests against a real kube-apiserver and etcd.
 	@$(WITH_ASSETS) \
 	go test -p 2 -timeout 40m $(PACKAGES); \
 	GODEBUG=fips140=only go test -count=1 -short ./internal/envelope ./internal/keyring ./internal/secretvalue; \
-	GOEXPERIMENT=runtimesecret go test -count=1 -short ./internal/erasing ./internal/envelope ./internal/keyring
+	GOEXPERIMENT=runtimesecret go test -count=1 -short ./internal/erasing ./internal/envelope
 
 .PHONY: endurance
 endurance: ## Kill, starve and crowd the operator, and print what came of it; SEED=n repeats a run.

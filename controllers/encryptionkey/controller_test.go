@@ -2,6 +2,7 @@ package encryptionkey
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -221,6 +222,28 @@ func TestLostMaterialIsNeverReplaced(t *testing.T) {
 	ready := got.Status.Conditions[0]
 	if ready.Status != metav1.ConditionFalse || ready.Reason != v1alpha1.ReasonMaterialMissing || again != problemRetry {
 		t.Errorf("Ready is %s (%s), looked at again in %s", ready.Status, ready.Reason, again)
+	}
+}
+
+// Rotating once more ends that nothing is sealed while the newest key is lost, and
+// there is one active key then.
+func TestRotatingAfterTheNewestIsLost(t *testing.T) {
+	w := newWorld(t, oldRoot)
+	w.create("v2")
+	w.delete(w.material("v2"))
+	w.start(oldRoot)
+	if _, err := w.r.Keys.Active(); !errors.Is(err, keyring.ErrNewestKey) {
+		t.Errorf("error %v, want ErrNewestKey", err)
+	}
+	w.create("v3")
+	w.wantPhases(map[string]string{"v1": "Retired", "v2": "Retired", "v3": "Active 0/0"})
+	if active, err := w.r.Keys.Active(); err != nil || active.Name != "v3" {
+		t.Errorf("active is %q, error %v; want v3", active.Name, err)
+	}
+	for name, want := range map[string]int64{"v1": 1, "v2": 2, "v3": 3} {
+		if got := w.get(name).Status.Sequence; got != want {
+			t.Errorf("%s has sequence %d, want %d", name, got, want)
+		}
 	}
 }
 
