@@ -19,7 +19,7 @@ for path in "${generated[@]}"; do
 	fi
 done
 
-for module in . hack/tools hack/controlplane/kubernetes hack/controlplane/etcd; do
+for module in . hack/tools hack/controlplane/kubernetes hack/controlplane/etcd hack/kms/aws hack/kms/vault; do
 	if ! (cd "$module" && go mod tidy -diff >/dev/null 2>&1); then
 		echo "$module/go.mod is not tidy: run 'go mod tidy' there and commit the result." >&2
 		stale=1
