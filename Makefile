@@ -17,6 +17,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Evaluated only where a recipe uses it: builds the control plane once.
 ASSETS = $(shell hack/controlplane/build.sh)
+# Likewise the servers that test/kms runs against. Where the build fails this is
+# empty; the suite then builds them itself, and fails in turn.
+KMS_SERVERS = $(shell hack/kms/build.sh)
 FUZZTIME ?= 30s
 # Flags of hack/bench: -only, -quick, -profiles DIR, -markdown PAGE.
 BENCHFLAGS ?=
@@ -50,6 +53,10 @@ build: ## Build the operator and the kubectl plugin into bin/.
 controlplane: ## Build kube-apiserver, kube-controller-manager, etcd and kubectl (once).
 	@hack/controlplane/build.sh
 
+.PHONY: kms
+kms: ## Build the KMS servers that test/kms runs against (once).
+	@hack/kms/build.sh
+
 .PHONY: image
 image: ## Build the container image (needs a container engine).
 	docker build --build-arg VERSION=$(VERSION) -t usersecret-operator:$(VERSION) .
@@ -67,8 +74,9 @@ dev: ## Start the same and stay, with kubeconfigs for alice, bob and an admin.
 ##@ Check it
 
 .PHONY: test
-test: ## Run all tests against a real kube-apiserver and etcd.
+test: ## Run all tests against a real kube-apiserver and etcd, and real KMS servers.
 	@assets="$(ASSETS)"; export KUBEBUILDER_ASSETS="$$assets"; \
+	servers="$(KMS_SERVERS)"; export KMS_SERVERS="$$servers"; \
 	go test -p 2 -timeout 40m $(PACKAGES); \
 	GODEBUG=fips140=only go test -count=1 -short ./internal/envelope ./internal/keyring ./internal/secretvalue
 
@@ -97,5 +105,5 @@ bench: ## Measure the product beside its floors, and print the machine.
 	@assets="$(ASSETS)"; KUBEBUILDER_ASSETS="$$assets" go run ./hack/bench $(BENCHFLAGS)
 
 .PHONY: clean
-clean: ## Remove what was built, but for the control plane.
+clean: ## Remove what was built, but for the control plane and the KMS servers.
 	rm -f bin/usersecret-operator bin/kubectl-usersecret
