@@ -19,6 +19,8 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # that the recipe ends where the build fails; an export of the output would hide
 # that it did.
 WITH_ASSETS := assets="$$(hack/controlplane/build.sh)"; export KUBEBUILDER_ASSETS="$$assets";
+# Likewise the servers that test/kms runs against.
+WITH_KMS := servers="$$(hack/kms/build.sh)"; export KMS_SERVERS="$$servers";
 FUZZTIME ?= 30s
 # Flags of hack/bench: -only, -quick, -profiles DIR, -markdown PAGE.
 BENCHFLAGS ?=
@@ -52,6 +54,10 @@ build: ## Build the operator and the kubectl plugin into bin/.
 controlplane: ## Build kube-apiserver, kube-controller-manager, etcd and kubectl (once).
 	@hack/controlplane/build.sh
 
+.PHONY: kms
+kms: ## Build the KMS servers that test/kms runs against (once).
+	@hack/kms/build.sh
+
 .PHONY: image
 image: ## Build the container image (needs a container engine).
 	docker build --build-arg VERSION=$(VERSION) -t usersecret-operator:$(VERSION) .
@@ -69,8 +75,8 @@ dev: ## Start the same and stay, with kubeconfigs for alice, bob and an admin.
 ##@ Check it
 
 .PHONY: test
-test: ## Run all tests against a real kube-apiserver and etcd.
-	@$(WITH_ASSETS) \
+test: ## Run all tests against a real kube-apiserver and etcd, and real KMS servers.
+	@$(WITH_ASSETS) $(WITH_KMS) \
 	go test -p 2 -timeout 40m $(PACKAGES); \
 	GODEBUG=fips140=only go test -count=1 -short ./internal/envelope ./internal/keyring ./internal/secretvalue; \
 	GOEXPERIMENT=runtimesecret go test -count=1 -short ./internal/erasing ./internal/envelope
@@ -98,5 +104,5 @@ bench: ## Measure the product beside its floors, about half an hour (BENCHFLAGS=
 	@$(WITH_ASSETS) go run ./hack/bench $(BENCHFLAGS)
 
 .PHONY: clean
-clean: ## Remove what was built, but for the control plane.
+clean: ## Remove what was built, but for the control plane and the KMS servers.
 	rm -f bin/usersecret-operator bin/kubectl-usersecret

@@ -19,7 +19,7 @@ for path in "${generated[@]}"; do
 	fi
 done
 
-for module in . hack/tools hack/controlplane/kubernetes hack/controlplane/etcd; do
+for module in . hack/tools hack/controlplane/kubernetes hack/controlplane/etcd hack/kms/aws hack/kms/vault; do
 	if diff=$(cd "$module" && go mod tidy -diff); then
 		continue
 	fi

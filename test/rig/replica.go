@@ -62,6 +62,11 @@ func (r *Rig) Replica(i int) *Replica { return r.replicas[i] }
 
 // StartReplica starts the i-th replica's process and returns when it is ready.
 func (r *Rig) StartReplica(ctx context.Context, i int) error {
+	return r.startReplica(ctx, i, r.replicas[i].ReadyURL())
+}
+
+// startReplica returns when url answers 200.
+func (r *Rig) startReplica(ctx context.Context, i int, url string) error {
 	kubeconfig, err := r.Kubeconfig(r.OperatorConfig, "")
 	if err != nil {
 		return err
@@ -70,8 +75,8 @@ func (r *Rig) StartReplica(ctx context.Context, i int) error {
 	replica.Process, err = r.Lab.StartOperator(ctx, lab.OperatorOptions{
 		Binary:     filepath.Join(r.bin, "usersecret-operator"),
 		Kubeconfig: kubeconfig,
-		Env:        []string{"VAULT_ENCRYPTION_KEY=" + r.rootKey},
-		ReadyURL:   replica.ReadyURL(),
+		Env:        append([]string{"VAULT_ENCRYPTION_KEY=" + r.rootKey}, r.env...),
+		ReadyURL:   url,
 		Args: append([]string{
 			"--webhook-bind-address=127.0.0.1", "--webhook-port=" + strconv.Itoa(replica.webhookPort), "--webhook-host=127.0.0.1",
 			"--health-probe-bind-address=" + loopback(replica.healthPort), "--metrics-bind-address=" + loopback(replica.metricsPort),
@@ -104,6 +109,9 @@ func (r *Replica) stop() error {
 
 // ReadyURL answers 200 while the replica is ready.
 func (r *Replica) ReadyURL() string { return "http://" + loopback(r.healthPort) + "/readyz" }
+
+// LiveURL answers 200 while the replica is alive, ready or not.
+func (r *Replica) LiveURL() string { return "http://" + loopback(r.healthPort) + "/healthz" }
 
 // MetricsURL is where the replica's metrics are.
 func (r *Replica) MetricsURL() string { return "http://" + loopback(r.metricsPort) + "/metrics" }

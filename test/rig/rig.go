@@ -29,6 +29,8 @@ type Options struct {
 	Dir string
 	// OperatorArgs are further flags of the operator.
 	OperatorArgs []string
+	// OperatorEnv are further variables, NAME=value, of the operator.
+	OperatorEnv []string
 	// Replicas is how many operators can run, behind one address for the API
 	// server to call; 1 where zero. Start starts the first.
 	Replicas int
@@ -55,6 +57,7 @@ type Rig struct {
 	bin      string
 	rootKey  string
 	args     []string
+	env      []string
 	replicas []*Replica
 	service  *lab.Service
 }
@@ -74,7 +77,7 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 	if o.Say == nil {
 		o.Say = func(string, ...any) {}
 	}
-	r := &Rig{args: o.OperatorArgs}
+	r := &Rig{args: o.OperatorArgs, env: o.OperatorEnv}
 	for _, step := range []func(context.Context, Options) error{r.build, r.startLab, r.install, r.identify} {
 		if err := step(ctx, o); err != nil {
 			return nil, errors.Join(err, r.Stop())
@@ -145,6 +148,14 @@ func (r *Rig) identify(ctx context.Context, o Options) error {
 // StartOperator starts the first replica's process, again after a stop too.
 func (r *Rig) StartOperator(ctx context.Context) error {
 	err := r.StartReplica(ctx, 0)
+	r.Operator = r.replicas[0].Process
+	return err
+}
+
+// LaunchOperator is StartOperator for one that has something to wait for: it
+// returns when the operator is alive.
+func (r *Rig) LaunchOperator(ctx context.Context) error {
+	err := r.startReplica(ctx, 0, r.replicas[0].LiveURL())
 	r.Operator = r.replicas[0].Process
 	return err
 }
