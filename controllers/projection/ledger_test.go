@@ -616,6 +616,30 @@ func TestPatienceEnds(t *testing.T) {
 	})
 }
 
+// The time that a use waited for a write counts as well.
+func TestPatienceEndsDuringAWrite(t *testing.T) {
+	withLedger(t, func(k *clerk) {
+		k.process.fault = func(_ context.Context, r request) (error, error) {
+			if r.verb == "record" {
+				after(2 * patience)
+			}
+			return nil, nil
+		}
+		for _, pod := range strings.Fields(run("a", 1, 20)) {
+			k.ask(pod)
+		}
+		synctest.Wait()
+		said := k.ask("b")
+		start := time.Now()
+		if a := <-said; !errors.Is(a.err, errNoPlace) {
+			t.Errorf("error %v, want %v", a.err, errNoPlace)
+		}
+		if took := time.Since(start); took > 4*patience {
+			t.Errorf("b was answered after %v", took)
+		}
+	})
+}
+
 // The line is of one length for all UserSecrets, and who finds it full is sent
 // away.
 func TestLineIsBounded(t *testing.T) {
