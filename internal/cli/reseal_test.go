@@ -145,6 +145,12 @@ apiVersion: usersecrets.dev/v1alpha1
 kind: UserSecret
 metadata: {name: d, annotations: {copy: "%[4]s"}}
 spec: {encryptedValue: "%[4]s"}
+---
+# the same once more
+apiVersion: usersecrets.dev/v1alpha1
+kind: UserSecret
+metadata: {name: a}
+spec: {encryptedValue: "%[1]s"}
 `,
 		"JSON": `{"apiVersion":"v1","kind":"List", "items": [
   {"apiVersion":"usersecrets.dev/v1alpha1","kind":"UserSecret","metadata":{"name":"a"},"spec":{"encryptedValue":"%[1]s"}},
@@ -311,7 +317,8 @@ func offering(offer string) interceptor.Funcs {
 
 func TestResealWaitsForTheOperator(t *testing.T) {
 	old, newer := sealed(t, "v1", "openai"), sealed(t, "v2", "openai")
-	applied := kept("openai", old, "")
+	// What it says is of an earlier value.
+	applied := kept("openai", old, sealed(t, "v2", "openai"))
 	applied.Status.ObservedGeneration = 0
 	f := newFixtureWith(t, offering(newer), sealingKeyOf(t, "v2", nil), applied)
 	path := f.file("openai.yaml", manifestOf("openai", old))
