@@ -28,7 +28,7 @@ var _ = Describe("What kubectl get shows", func() {
 			[]string{"Name", "Provider", "Type", "Masked", "Ready", "Verified", "Uses", "Last-Used", "Expires", "Age"}, []string{"Key", "Reason"}),
 		Entry("SecretProviders", "secretproviders",
 			[]string{"Name", "Display-Name", "Category", "Default-Type", "Default-Key", "Age"}, []string{"Docs"}),
-		Entry("EncryptionKeys", "encryptionkeys", []string{"Name", "Key", "Phase", "Secrets", "Progress", "Age"}, nil),
+		Entry("EncryptionKeys", "encryptionkeys", []string{"Name", "Key", "Phase", "Secrets", "Progress", "Age"}, []string{"Root-Key", "Reason"}),
 		Entry("SealingKeys", "sealingkeys", []string{"Name", "Owner", "Key", "Fingerprint", "Age"}, nil),
 	)
 
@@ -72,10 +72,10 @@ var _ = Describe("What kubectl get shows", func() {
 
 	It("of an EncryptionKey", func(ctx context.Context) {
 		o := stored(ctx, encryptionKey)
-		put(o, "status", fields{"keyID": o.GetName() + "-3f9a2c1b", "phase": "Active", "sealedSecrets": 120, "progress": "120/500"})
+		put(o, "status", fields{"keyID": o.GetName() + "-3f9a2c1b", "phase": "Active", "sealedSecrets": 120, "progress": "120/500", "rootKeyID": "local-0123456789abcdef", "conditions": list{condition("Ready")}})
 		Expect(admin.Status().Update(ctx, o)).To(Succeed())
 		Expect(row(ctx, "encryptionkeys", o)).To(Equal(fields{
-			"Name": o.GetName(), "Key": o.GetName() + "-3f9a2c1b", "Phase": "Active", "Secrets": int64(120), "Progress": "120/500",
+			"Name": o.GetName(), "Key": o.GetName() + "-3f9a2c1b", "Phase": "Active", "Secrets": int64(120), "Progress": "120/500", "Root-Key": "local-0123456789abcdef", "Reason": "Ready",
 		}))
 	})
 
