@@ -90,7 +90,7 @@ func report(object *v1alpha1.EncryptionKey, keys []keyring.Key, problem error, c
 	return status
 }
 
-func sequence(key keyring.Key) int64 { return int64(min(key.Sequence, math.MaxInt64)) } //nolint:gosec // G115: bounded
+func sequence(key keyring.Key) int64 { return int64(min(key.Sequence, math.MaxInt64)) }
 
 func readyCondition(keyID string, problem error) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}

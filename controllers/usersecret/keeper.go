@@ -1,7 +1,6 @@
 package usersecret
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -97,7 +96,7 @@ func ownsSealedValue(entry metav1.ManagedFieldsEntry) bool {
 		return false
 	}
 	fields := &fieldpath.Set{}
-	if err := fields.FromJSON(bytes.NewReader(entry.FieldsV1.Raw)); err != nil {
+	if err := fields.FromJSON(entry.FieldsV1.GetRawReader()); err != nil {
 		return true // what cannot be read is not ours to override
 	}
 	return fields.Has(sealedValuePath)

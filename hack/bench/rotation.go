@@ -67,7 +67,7 @@ func (b *bed) rotateBeside(ctx context.Context, p *population, turn int) (time.D
 	var floors []time.Duration
 	for _, status := range []bool{false, true} {
 		settle(ctx, b.settings.sizes.calm)
-		floor, err := b.updateAll(ctx, p, status)
+		floor, err := b.updateAll(ctx, status)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -114,7 +114,7 @@ func startLook(ctx context.Context, b *bed) (client.Reader, error) {
 
 // updateAll is the floor: every record gets another text, and where asked another
 // status after it.
-func (b *bed) updateAll(ctx context.Context, p *population, status bool) (time.Duration, error) {
+func (b *bed) updateAll(ctx context.Context, status bool) (time.Duration, error) {
 	as, err := client.New(b.floor, client.Options{Scheme: rig.Scheme()})
 	if err != nil {
 		return 0, err

@@ -20,8 +20,8 @@ import (
 
 // Root keys, and the ids that their material is stored with.
 var (
-	rootKey, rootKeyID   = rootKeyOf("0123456789abcdef")
-	otherRoot, otherName = rootKeyOf("fedcba9876543210")
+	rootKey, rootKeyID = rootKeyOf("0123456789abcdef")
+	otherRoot, _       = rootKeyOf("fedcba9876543210")
 )
 
 func rootKeyOf(digits string) (text, id string) {

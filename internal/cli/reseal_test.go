@@ -174,7 +174,7 @@ spec: {encryptedValue: "%[1]s"}
 				t.Errorf("the manifest (-want +got):\n%s", diff)
 			}
 			// Through standard input, talk is on standard error.
-			f.stdin.WriteString(fmt.Sprintf(format, before...))
+			fmt.Fprintf(f.stdin, format, before...)
 			if diff := cmp.Diff(outcome{Out: fmt.Sprintf(format, after...), ErrOut: told}, f.run("reseal", "-f", "-")); diff != "" {
 				t.Errorf("resealing in a pipe (-want +got):\n%s", diff)
 			}

@@ -48,7 +48,7 @@ var _ = Describe("A cluster that is lost with its etcd", func() {
 		product := startRig()
 		DeferCleanup(func() { stopRig(product) })
 		own := encryptionKey(ctx, product, "v1").Status.KeyID
-		alice = onboard(ctx, product, "alice")
+		onboard(ctx, product, "alice")
 		out = mustAdmin(ctx, product, "keys", "restore", backup, "--passphrase-file", passphrase, "--root-key-out", rootOut)
 		Expect(out).To(ContainSubstring("secret/encryption-key-v2 restored\n"))
 		Expect(out).To(MatchRegexp(`secret/encryption-key-v1-[0-9a-f]{8} restored\n`))
