@@ -1,6 +1,7 @@
 package endurance_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -26,6 +27,8 @@ type crowd struct {
 	pods    int
 	// spread is the time over which the pods come.
 	spread time.Duration
+	// patience is how long a pod may wait; servedTime where zero.
+	patience time.Duration
 }
 
 // visit is one pod of the crowd.
@@ -85,7 +88,7 @@ func (c crowd) visit(ctx context.Context, v visit) error {
 	if err := insist(ctx, func() error { return c.product.Client.Create(ctx, v.pod) }); err != nil {
 		return fmt.Errorf("creating pod %s: %w", v.pod.Name, err)
 	}
-	if err := awaitServed(ctx, c.product, v.pod); err != nil {
+	if err := awaitServedWithin(ctx, c.product, v.pod, cmp.Or(c.patience, servedTime)); err != nil {
 		return err
 	}
 	select {

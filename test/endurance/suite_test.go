@@ -143,7 +143,11 @@ func projections(ctx context.Context, product *rig.Rig) ([]string, error) {
 // awaitServed waits until a pod's projection is there, which must hold what the pod
 // asked for from the first, and nothing else. Every element of its list names a key.
 func awaitServed(ctx context.Context, product *rig.Rig, pod *corev1.Pod) error {
-	ctx, cancel := context.WithTimeout(ctx, servedTime)
+	return awaitServedWithin(ctx, product, pod, servedTime)
+}
+
+func awaitServedWithin(ctx context.Context, product *rig.Rig, pod *corev1.Pod, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	items, err := inject.ParseList(pod.Annotations[v1alpha1.InjectAnnotation])
 	if err != nil {

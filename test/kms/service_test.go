@@ -30,11 +30,25 @@ var alterations = map[string]func([]byte) []byte{
 }
 
 var _ = Describe("A root key in AWS KMS", func() {
-	behavesAsRootKey(func() service { return aws }, "DisabledException", "AccessDeniedException")
+	behavesAsRootKey(func() service { return aws },
+		"AWS answers DisabledException: ", "AWS answers AccessDeniedException: ")
 })
 
 var _ = Describe("A root key in Vault", func() {
-	behavesAsRootKey(func() service { return vault }, "permission denied", "permission denied")
+	behavesAsRootKey(func() service { return vault },
+		"Vault answers 403: 2 errors occurred: * permission denied * invalid token",
+		"Vault answers 403: 2 errors occurred: * permission denied * invalid token")
+
+	It("is waited for where somebody deleted it, and nothing is called altered", func(ctx context.Context) {
+		name := uniqueName()
+		root := open(ctx, vault.root(ctx, name))
+		c := makeCluster()
+		c.started(ctx, root)
+		vault.destroy(name)
+		err := c.keyring(root).Bootstrap(ctx)
+		Expect(err).To(beUnavailable("Vault answers 400: encryption key not found"))
+		Expect(err).NotTo(MatchError(keyring.ErrTampered))
+	})
 
 	It("outlives a rotation in Vault", func(ctx context.Context) {
 		name := uniqueName()

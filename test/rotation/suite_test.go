@@ -119,7 +119,11 @@ func rotate(ctx context.Context, product *rig.Rig) string {
 func encryptionKey(ctx context.Context, product *rig.Rig, name string) *v1alpha1.EncryptionKey {
 	GinkgoHelper()
 	key := &v1alpha1.EncryptionKey{}
-	Expect(product.Client.Get(ctx, types.NamespacedName{Name: name}, key)).To(Succeed())
+	// A leader that has just begun may still have to make it.
+	Eventually(func(g Gomega) {
+		g.Expect(product.Client.Get(ctx, types.NamespacedName{Name: name}, key)).To(Succeed())
+		g.Expect(key.Status.KeyID).NotTo(BeEmpty())
+	}).Should(Succeed())
 	return key
 }
 
