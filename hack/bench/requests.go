@@ -33,6 +33,7 @@ type requests struct {
 type event struct {
 	Stage          string    `json:"stage"`
 	Verb           string    `json:"verb"`
+	RequestURI     string    `json:"requestURI"`
 	StageTimestamp time.Time `json:"stageTimestamp"`
 	User           struct {
 		Username string `json:"username"`
@@ -87,6 +88,9 @@ func (r *requests) add(e event) {
 	what := e.Verb + " " + strings.TrimSuffix(e.ObjectRef.Resource+"/"+e.ObjectRef.Subresource, "/")
 	if e.ObjectRef.Resource == "" {
 		what = e.Verb + " of a path" // discovery, the version
+	}
+	if strings.Contains(e.RequestURI, "dryRun=All") {
+		what, e.Verb = what+" as a dry run", "get" // it asks, and changes nothing
 	}
 	switch e.Verb {
 	case "get", "list":
