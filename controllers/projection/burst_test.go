@@ -40,8 +40,8 @@ func TestBurstOnOneUserSecret(t *testing.T) {
 		synctest.Wait()
 		t.Logf("%d pods in %v, %v at least", pods, took, least)
 		// Places come free a few at a time, and so groups are not all full.
-		if took > least*3/2 {
-			t.Errorf("%d pods took %v, want little more than %v", pods, took, least)
+		if took > least*2 {
+			t.Errorf("%d pods took %v, want at most twice %v", pods, took, least)
 		}
 		s.counts(pods)
 	})
