@@ -69,7 +69,7 @@ var _ = Describe("A cluster that is lost with its etcd", func() {
 			g.Expect(product.Client.List(ctx, list)).To(Succeed())
 			g.Expect(list.Items).To(HaveLen(2))
 			for i := range list.Items {
-				g.Expect(reasonOf([]string{v1alpha1.ConditionReady}, &list.Items[i])).To(Equal(v1alpha1.ReasonReady))
+				g.Expect(reasonOf(&list.Items[i], v1alpha1.ConditionReady)).To(Equal(v1alpha1.ReasonReady))
 				g.Expect(list.Items[i].Status.KeyID).To(Equal(newest), "sealed again with the newest")
 			}
 		}).Should(Succeed())

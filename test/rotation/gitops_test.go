@@ -54,7 +54,7 @@ var _ = Describe("A sealed value that somebody keeps in a manifest", Ordered, fu
 
 		Expect(product.Client.Get(ctx, client.ObjectKeyFromObject(us), us)).To(Succeed())
 		Expect(sealedReason(us)).To(Equal(v1alpha1.ReasonStaleKey))
-		Expect(reasonOf([]string{v1alpha1.ConditionReady}, us)).To(Equal(v1alpha1.ReasonReady), "pods get it all the same")
+		Expect(reasonOf(us, v1alpha1.ConditionReady)).To(Equal(v1alpha1.ReasonReady), "pods get it all the same")
 		Expect(conditionMessage(us)).To(ContainSubstring(tool.wantWhy))
 		Expect(us.Spec.EncryptedValue).To(Equal(sealed))
 		Expect(valueOf(ctx, opener(ctx, product), us, us.Status.ResealedValue)).To(Equal("the value of " + name))

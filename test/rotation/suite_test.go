@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
@@ -139,24 +140,19 @@ func phases(ctx context.Context, product *rig.Rig) map[string]v1alpha1.KeyPhase 
 	return out
 }
 
-func reasonOf(conditions []string, us *v1alpha1.UserSecret) string {
-	for _, c := range us.Status.Conditions {
-		if c.Type == conditions[0] {
-			return c.Reason
-		}
+// reasonOf is the reason of one of a UserSecret's conditions; empty without it.
+func reasonOf(us *v1alpha1.UserSecret, condition string) string {
+	if c := meta.FindStatusCondition(us.Status.Conditions, condition); c != nil {
+		return c.Reason
 	}
 	return ""
 }
 
-func sealedReason(us *v1alpha1.UserSecret) string {
-	return reasonOf([]string{v1alpha1.ConditionSealed}, us)
-}
+func sealedReason(us *v1alpha1.UserSecret) string { return reasonOf(us, v1alpha1.ConditionSealed) }
 
 func keyReason(key *v1alpha1.EncryptionKey) string {
-	for _, c := range key.Status.Conditions {
-		if c.Type == v1alpha1.ConditionReady {
-			return c.Reason
-		}
+	if c := meta.FindStatusCondition(key.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+		return c.Reason
 	}
 	return ""
 }
