@@ -274,6 +274,18 @@ const (
 	ReasonNoOwner = "NoOwner"
 )
 
+// Reasons of ConditionVerified.
+const (
+	// ReasonAccepted: the provider accepted the value.
+	ReasonAccepted = "Accepted"
+	// ReasonRejected: the provider answered that it does not accept the value.
+	ReasonRejected = "Rejected"
+	// ReasonUnreachable: the provider gave no answer that says either.
+	ReasonUnreachable = "Unreachable"
+	// ReasonNotTestable: there is no test for the value, or none may be made.
+	ReasonNotTestable = "NotTestable"
+)
+
 // Reasons of ConditionExpired.
 const (
 	// ReasonExpired: expiresAt has passed.
