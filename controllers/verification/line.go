@@ -1,7 +1,6 @@
 package verification
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -10,23 +9,20 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Limits bound how many tests run at once.
+// Limits bound how many tests run at once. Each is 1 at least.
 type Limits struct {
-	// Total is how many run at once, of all users; 256 where zero.
+	// Total is how many run at once, of all users.
 	Total int
-	// PerUser is how many of one user's run at once, in their first second; 4
-	// where zero. See [patience] for those that take longer.
+	// PerUser is how many of one user's run at once, but for those that have taken
+	// longer than a second.
 	PerUser int
-	// PerHost is how many go to one host of the catalogue at once; 16 where zero.
+	// PerHost is how many go to one host of the catalogue at once.
 	PerHost int
 }
 
-// The defaults of Limits.
-const (
-	defaultTotal   = 256
-	defaultPerUser = 4
-	defaultPerHost = 16
-)
+// DefaultLimits let half of all servers hang, and the tests of the others be done
+// in seconds: see patience.
+func DefaultLimits() Limits { return Limits{Total: 256, PerUser: 4, PerHost: 16} }
 
 // patience is how long a test counts against its user's limit. What takes longer
 // waits for a server that is slow or hangs, and must not keep the user's other
@@ -87,11 +83,6 @@ type user struct {
 }
 
 func newLine(limits Limits) *line {
-	limits = Limits{
-		Total:   cmp.Or(limits.Total, defaultTotal),
-		PerUser: cmp.Or(limits.PerUser, defaultPerUser),
-		PerHost: cmp.Or(limits.PerHost, defaultPerHost),
-	}
 	return &line{limits: limits, jobs: map[types.NamespacedName]*job{}, users: map[string]*user{}, hosts: map[string]int{}}
 }
 

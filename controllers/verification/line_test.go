@@ -116,7 +116,7 @@ func TestServersThatHangKeepNobodyWaiting(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, Limits{}, func(b *bench) {
+			inBubble(t, DefaultLimits(), func(b *bench) {
 				for n := range 250 {
 					owner := fmt.Sprint("user", n%tt.users)
 					// Those that hang come first, which is the worst order.
@@ -133,8 +133,8 @@ func TestServersThatHangKeepNobodyWaiting(t *testing.T) {
 				if _, ended := b.lasted(hangs); ended != 250 {
 					t.Errorf("%d tests of servers that hang have ended, want 250", ended)
 				}
-				if b.most > defaultTotal {
-					t.Errorf("%d tests at once, want at most %d", b.most, defaultTotal)
+				if b.most > 256 {
+					t.Errorf("%d tests at once, want at most 256", b.most)
 				}
 			})
 		})
@@ -150,15 +150,15 @@ func TestLimits(t *testing.T) {
 		takes        time.Duration
 		want         int
 	}{
-		"in all":                    {Limits{Total: 3}, 9, 9, patience / 2, 3},
-		"of a user":                 {Limits{PerUser: 2}, 1, 9, patience / 2, 2},
-		"of a user, by default":     {Limits{}, 1, 9, patience / 2, 4},
-		"to a host":                 {Limits{PerHost: 5}, 90, 1, patience / 2, 5},
-		"to a host, by default":     {Limits{}, 90, 1, patience / 2, 16},
-		"in all, by default":        {Limits{}, 300, 300, patience / 2, 256},
-		"of a user, when they hang": {Limits{PerUser: 2}, 1, 90, 10*patience - quick, 20},
-		"in all, when they hang":    {Limits{Total: 7}, 1, 90, 10 * patience, 7},
-		"to a host, when they hang": {Limits{PerHost: 3}, 1, 1, 10 * patience, 3},
+		"in all":                    {Limits{3, 4, 16}, 9, 9, patience / 2, 3},
+		"of a user":                 {Limits{256, 2, 16}, 1, 9, patience / 2, 2},
+		"of a user, by default":     {Limits{256, 4, 16}, 1, 9, patience / 2, 4},
+		"to a host":                 {Limits{256, 4, 5}, 90, 1, patience / 2, 5},
+		"to a host, by default":     {Limits{256, 4, 16}, 90, 1, patience / 2, 16},
+		"in all, by default":        {Limits{256, 4, 16}, 300, 300, patience / 2, 256},
+		"of a user, when they hang": {Limits{256, 2, 16}, 1, 90, 10*patience - quick, 20},
+		"in all, when they hang":    {Limits{7, 4, 16}, 1, 90, 10 * patience, 7},
+		"to a host, when they hang": {Limits{256, 4, 3}, 1, 1, 10 * patience, 3},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -181,7 +181,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestUsersTakeTurns(t *testing.T) {
-	inBubble(t, Limits{Total: 1}, func(b *bench) {
+	inBubble(t, Limits{1, 4, 16}, func(b *bench) {
 		for n := range 4 {
 			b.add("alice", fmt.Sprint("a", n), "", quick)
 		}
@@ -198,7 +198,7 @@ func TestUsersTakeTurns(t *testing.T) {
 // One UserSecret stands in line once; what changes about it while it is tested
 // has it looked at again.
 func TestOneTestOfAUserSecretAtATime(t *testing.T) {
-	inBubble(t, Limits{Total: 1}, func(b *bench) {
+	inBubble(t, Limits{1, 4, 16}, func(b *bench) {
 		first := b.add("alice", "first", "", quick)
 		second := b.add("alice", "second", "", quick)
 		synctest.Wait()
@@ -226,7 +226,7 @@ func TestOneTestOfAUserSecretAtATime(t *testing.T) {
 func TestNothingRunsBeforeTheStartNorAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		l := newLine(Limits{Total: 1})
+		l := newLine(Limits{1, 4, 16})
 		var ran []string
 		l.run = func(ctx context.Context, name types.NamespacedName) bool {
 			ran = append(ran, name.Name)

@@ -17,6 +17,7 @@ import (
 	"usersecrets.dev/operator/internal/catalogue"
 	"usersecrets.dev/operator/internal/owner"
 	"usersecrets.dev/operator/internal/selection"
+	"usersecrets.dev/operator/internal/verify"
 )
 
 // scope holds the facts of one look at a UserSecret.
@@ -34,11 +35,13 @@ type scope struct {
 // observe fills in every fact. What a test found and status does not show yet
 // counts as if it stood there.
 func (r *Reconciler) observe(ctx context.Context, us *v1alpha1.UserSecret) (*scope, error) {
+	// What is no request asks for nothing; admission refuses it.
+	requested, _ := verify.ParseRequest(us.Annotations[v1alpha1.VerifyRequestedAtAnnotation])
 	s := &scope{userSecret: us, now: r.Clock.Now(), facts: facts{
 		mode:      modeOf(us),
 		opens:     meta.IsStatusConditionTrue(us.Status.Conditions, v1alpha1.ConditionSealed),
 		valueID:   us.Status.ValueID,
-		requested: requestedAt(us.Annotations[v1alpha1.VerifyRequestedAtAnnotation]),
+		requested: requested,
 		record:    us.Status.Verification,
 		verdict:   verdictOf(us),
 	}}

@@ -24,12 +24,6 @@ const (
 	firstWait   = time.Minute
 	longestWait = time.Hour
 	tries       = 8
-
-	// longestAsked bounds what a server may ask for (RFC 9110, section 10.2.3).
-	longestAsked = 24 * time.Hour
-
-	// longestRequest is the longest text of a request that is read.
-	longestRequest = 64
 )
 
 // Why a value is tested, as the access log says it.
@@ -106,18 +100,6 @@ func (f facts) undecided() bool {
 	return f.verdict.Reason == v1alpha1.ReasonUnreachable || f.verdict.Reason == v1alpha1.ReasonNotTestable
 }
 
-// requestedAt reads a request, to the microsecond; zero where it is none.
-func requestedAt(text string) time.Time {
-	if len(text) > longestRequest {
-		return time.Time{}
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return at.UTC().Truncate(time.Microsecond)
-}
-
 // after is the record of a test of this value that has ended with this reason.
 func (f facts) after(reason, why string, now time.Time, retryAfter time.Duration) *v1alpha1.VerificationStatus {
 	record := &v1alpha1.VerificationStatus{ValueID: f.valueID, TestID: f.testID}
@@ -149,7 +131,7 @@ func (f facts) after(reason, why string, now time.Time, retryAfter time.Duration
 func untilNext(attempts int32, asked time.Duration) time.Duration {
 	pause := min(firstWait<<(attempts-1), longestWait)
 	pause = wait.Jitter(pause*4/5, 0.5) // 80 % to 120 %
-	return max(pause, wait.Jitter(min(asked, longestAsked), 0.2))
+	return max(pause, wait.Jitter(asked, 0.2))
 }
 
 func later(a, b time.Time) time.Time {
