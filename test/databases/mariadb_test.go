@@ -111,8 +111,8 @@ func TestMariaDB(t *testing.T) {
 	}
 	t.Run("server that requires TLS", func(t *testing.T) {
 		requireTLS(t, port)
-		check{alice + "/orders?ssl-mode=DISABLED", by.trusting, away,
-			"the server asks for TLS: set ssl-mode=REQUIRED in a URI, tls=true in a DSN"}.run(t, mysqlEntry, port)
+		// MySQL says what it asks for, in an error of its own; MariaDB does not.
+		check{alice + "/orders?ssl-mode=DISABLED", by.trusting, rejected, orTLS}.run(t, mysqlEntry, port)
 		check{alice + "/orders", by.trusting, accepted, answers}.run(t, mysqlEntry, port)
 	})
 	stop()
