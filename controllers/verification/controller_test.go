@@ -213,6 +213,32 @@ func TestModesAndUse(t *testing.T) {
 	})
 }
 
+func TestARequestIsNotAnsweredTwiceWhereTestsWereDisabledMeanwhile(t *testing.T) {
+	setMode := func(w *world, mode v1alpha1.VerificationMode) {
+		w.change(func(us *v1alpha1.UserSecret) { us.Spec.Verification = &v1alpha1.Verification{Mode: mode} })
+		w.work()
+	}
+	w := newWorld(t)
+	w.store("openai", canary)
+	w.ask(now)
+	w.work()
+	w.checkAsked(1)
+	w.clock.Step(minute)
+	setMode(w, v1alpha1.VerifyDisabled)
+	w.checkVerified("")
+	want := &v1alpha1.VerificationStatus{RequestedAt: &metav1.MicroTime{Time: now}}
+	if diff := cmp.Diff(want.RequestedAt.UTC(), w.get().Status.Verification.RequestedAt.UTC()); diff != "" || w.get().Status.Verification.ValueID != "" {
+		t.Errorf("what stays known: %+v", w.get().Status.Verification)
+	}
+	setMode(w, v1alpha1.VerifyOnDemand)
+	w.checkAsked(0)
+	w.checkVerified("")
+	w.ask(w.clock.Now())
+	w.work()
+	w.checkAsked(1)
+	w.checkVerified("True Accepted")
+}
+
 func TestNotTestableWithoutATest(t *testing.T) {
 	w := newWorld(t)
 	w.store("custom", canary)

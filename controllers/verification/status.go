@@ -18,7 +18,7 @@ import (
 func report(s *scope) (*v1alpha1.VerificationStatus, *metav1.Condition) {
 	switch {
 	case s.mode == v1alpha1.VerifyDisabled:
-		return nil, nil
+		return s.answeredOnly(), nil
 	case !s.known():
 		return s.record, nil
 	}
@@ -27,6 +27,15 @@ func report(s *scope) (*v1alpha1.VerificationStatus, *metav1.Condition) {
 		verdict.LastTransitionTime = was.LastTransitionTime
 	}
 	return s.record, &verdict
+}
+
+// answeredOnly is what stays known of a value that is not to be tested: the
+// request that was answered last, which is not to be answered again later.
+func (f facts) answeredOnly() *v1alpha1.VerificationStatus {
+	if f.record == nil || f.record.RequestedAt == nil {
+		return nil
+	}
+	return &v1alpha1.VerificationStatus{RequestedAt: f.record.RequestedAt}
 }
 
 // applyStatus writes the controller's own part by server-side apply, and nothing
