@@ -138,12 +138,12 @@ func get(ctx context.Context, us *v1alpha1.UserSecret) *v1alpha1.UserSecret {
 	return current
 }
 
-// versions are the resource versions of all UserSecrets: what stays as it is was
-// not written.
-func versions(ctx context.Context) func() (map[types.NamespacedName]string, error) {
+// versions are the resource versions of a namespace's UserSecrets: what stays as it
+// is was not written.
+func versions(ctx context.Context, namespace string) func() (map[types.NamespacedName]string, error) {
 	return func() (map[types.NamespacedName]string, error) {
 		var list v1alpha1.UserSecretList
-		err := product.Client.List(ctx, &list)
+		err := product.Client.List(ctx, &list, client.InNamespace(namespace))
 		found := map[types.NamespacedName]string{}
 		for i := range list.Items {
 			found[client.ObjectKeyFromObject(&list.Items[i])] = list.Items[i].ResourceVersion

@@ -106,16 +106,16 @@ var _ = Describe("A value and its provider", Ordered, func() {
 		before, written := asked(), map[types.NamespacedName]string{}
 		Eventually(func(g Gomega) {
 			var err error
-			written, err = versions(ctx)()
+			written, err = versions(ctx, "alice")()
 			g.Expect(err).NotTo(HaveOccurred())
 			time.Sleep(time.Second)
-			g.Expect(versions(ctx)()).To(Equal(written))
+			g.Expect(versions(ctx, "alice")()).To(Equal(written))
 		}).Should(Succeed())
 		Expect(product.StopOperator()).To(Succeed())
 		Expect(product.StartOperator(ctx)).To(Succeed())
 		delete(written, client.ObjectKeyFromObject(away)) // its retry is due some day
 		Consistently(func() (map[types.NamespacedName]string, error) {
-			now, err := versions(ctx)()
+			now, err := versions(ctx, "alice")()
 			delete(now, client.ObjectKeyFromObject(away))
 			return now, err
 		}).WithTimeout(3 * awhile).Should(Equal(written))
