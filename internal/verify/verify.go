@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"usersecrets.dev/operator/api/v1alpha1"
+	"usersecrets.dev/operator/internal/dialing"
 	"usersecrets.dev/operator/internal/secretvalue"
 )
 
@@ -34,18 +35,14 @@ type Result struct {
 	RetryAfter time.Duration
 }
 
-// Dialer opens connections.
-type Dialer interface {
-	DialContext(ctx context.Context, network, address string) (net.Conn, error)
-}
-
 // Options say how tests connect. The zero Options are those of a workstation.
 type Options struct {
 	// RootCAs are the authorities whose certificates are trusted; nil means the
 	// system's.
 	RootCAs *x509.CertPool
-	// Destinations opens the connections to servers that a value names.
-	Destinations Dialer
+	// Destinations opens the connections to servers that a value names; nil means
+	// a guard without lists.
+	Destinations *dialing.Guard
 	// Timeout bounds each test; 0 means [DefaultTimeout].
 	Timeout time.Duration
 	// HTTPDial opens the connections of HTTP tests; nil means the net package's.
@@ -59,13 +56,16 @@ type Options struct {
 type Tester struct {
 	timeout      time.Duration
 	http         http.RoundTripper
-	destinations Dialer
+	destinations *dialing.Guard
 	rootCAs      *x509.CertPool
 }
 
 // New returns a Tester.
 func New(o Options) *Tester {
 	t := &Tester{timeout: o.Timeout, http: transport(o), destinations: o.Destinations, rootCAs: o.RootCAs}
+	if t.destinations == nil {
+		t.destinations = dialing.NewGuard(nil, nil)
+	}
 	if t.timeout == 0 {
 		t.timeout = DefaultTimeout
 	}
@@ -91,30 +91,12 @@ func (t *Tester) run(ctx context.Context, entry *v1alpha1.ProviderType, value se
 	case test.HTTP != nil:
 		return t.askHTTP(ctx, test.HTTP, value)
 	case test.Postgres != nil:
-		return t.askDatabase(ctx, "postgres", value)
+		return t.postgres(ctx, value)
 	case test.MySQL != nil:
-		return t.askDatabase(ctx, "mysql", value)
+		return t.mysql(ctx, value)
 	default:
 		return notTestable("the catalogue's test is of a kind that this version does not know")
 	}
-}
-
-// askDatabase runs the test of a connection string of a kind that is known.
-func (t *Tester) askDatabase(ctx context.Context, kind string, value secretvalue.Value) Result {
-	type postgres interface {
-		postgres(context.Context, secretvalue.Value) Result
-	}
-	type mysql interface {
-		mysql(context.Context, secretvalue.Value) Result
-	}
-	var self any = t
-	if d, ok := self.(postgres); ok && kind == "postgres" {
-		return d.postgres(ctx, value)
-	}
-	if d, ok := self.(mysql); ok && kind == "mysql" {
-		return d.mysql(ctx, value)
-	}
-	return notTestable("connection strings of this kind cannot be tested")
 }
 
 func accepted(message string) Result {
