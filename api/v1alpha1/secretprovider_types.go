@@ -21,9 +21,18 @@ const (
 	PatternEnforce PatternPolicy = "Enforce"
 )
 
-// ValuePlaceholder stands for the value in the URL, headers and body of an
-// HTTP test.
-const ValuePlaceholder = "{{value}}"
+// Placeholders stand for the value in the URL, headers and body of an HTTP test.
+// What replaces them is escaped for its place: percent-encoded in the path and in
+// the query of a URL (RFC 3986), as part of a JSON string in a body of Content-Type
+// application/json, percent-encoded in one of application/x-www-form-urlencoded,
+// and as it is in headers and other bodies.
+const (
+	// ValuePlaceholder is the value.
+	ValuePlaceholder = "{{value}}"
+	// ValueBase64Placeholder is the value in base64 (RFC 4648, section 4), as for
+	// HTTP Basic authentication (RFC 7617) of a value that is "user:password".
+	ValueBase64Placeholder = "{{value.base64}}"
+)
 
 // HTTPMethod is the method of an HTTP test (RFC 9110, section 9).
 //
