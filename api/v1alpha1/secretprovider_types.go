@@ -171,7 +171,8 @@ type ProviderType struct {
 	// +default="Warn"
 	PatternPolicy PatternPolicy `json:"patternPolicy,omitempty"`
 
-	// example shows what a value looks like. It is no working credential.
+	// example shows what a value looks like, and matches the pattern. It is no
+	// working credential.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=256

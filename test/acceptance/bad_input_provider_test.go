@@ -41,7 +41,7 @@ var _ = Describe("Bad input: a SecretProvider", func() {
 			p := weather()
 			change(&p.Spec.Types[0], p.Spec.Types[0].Test.HTTP)
 			told := fmt.Sprintf(`%sSecretProvider.usersecrets.dev %q is invalid: spec.types[0].%s`, by, p.Name, want)
-			expectRefusal(ctx, attempt{by: admin, write: creating(p), want: told})
+			expectRefusal(ctx, attempt{by: admin, write: creating(p.DeepCopy()), want: told})
 
 			By("as a change to one that works")
 			stored := weather()
