@@ -41,7 +41,7 @@ func serveDatabase(t *testing.T, talk func(net.Conn)) *database {
 	}
 	d := &database{address: listener.Addr().String()}
 	var running sync.WaitGroup
-	t.Cleanup(func() { listener.Close(); running.Wait() })
+	t.Cleanup(func() { _ = listener.Close(); running.Wait() })
 	running.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -52,7 +52,7 @@ func serveDatabase(t *testing.T, talk func(net.Conn)) *database {
 			d.connections++
 			d.mu.Unlock()
 			running.Go(func() {
-				defer conn.Close()
+				defer func() { _ = conn.Close() }()
 				talk(&recorded{Conn: conn, database: d})
 			})
 		}
@@ -384,7 +384,7 @@ func TestDatabaseIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &database{address: listener.Addr().String()}
-	listener.Close()
+	_ = listener.Close()
 	for name, result := range map[string]Result{
 		"PostgreSQL": onLoopback(time.Second).Test(t.Context(), postgresEntry, d.postgres("")),
 		"MySQL":      onLoopback(time.Second).Test(t.Context(), mysqlEntry, d.mysql("")),

@@ -108,7 +108,7 @@ func (t *Tester) postgresConfig(s *postgresString, l *line, security security) *
 var (
 	// tooHard finds what asks for a million iterations or more in a message of
 	// SCRAM (RFC 5802, section 5.1). Servers ask for 4096 unless told otherwise.
-	tooHard    = regexp.MustCompile(`,i=[^,]{7}`)
+	tooHard    = regexp.MustCompile(`,i=[+0-9]{7}`)
 	errTooHard = errors.New("the server asks for too many iterations")
 )
 
