@@ -38,9 +38,10 @@ help: ## List the targets.
 ##@ Build
 
 .PHONY: generate
-generate: ## Generate deepcopy methods and the API reference.
+generate: ## Generate deepcopy methods, the API reference and the list of providers.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) crd-ref-docs --source-path=api/v1alpha1 --config=docs/api/config.yaml --renderer=markdown --output-path=docs/api/v1alpha1.md --log-level=ERROR
+	go run ./hack/catalogue config/providers docs/usage/providers.md
 
 .PHONY: manifests
 manifests: ## Generate CRDs and the operator's RBAC.

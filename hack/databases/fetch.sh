@@ -6,8 +6,8 @@
 # The packages come from the sources that /etc/apt names, signed as apt demands.
 # Nothing is installed and nothing of the host is changed, so no root is needed:
 # packages are unpacked below bin/, which git ignores, with those of the libraries
-# that they need and the host lacks. The folder's root/ is
-# what they hold, and its lib/ has links to the libraries.
+# that they need and the host lacks. The folder's root/ is what
+# they hold, and its lib/ has links to the libraries.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -65,33 +65,31 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/cache/archives/partial" "$work/state/lists/partial" "$work/packages"
 apt=(-q -o "Dir::Cache=$work/cache" -o APT::Sandbox::User= -o Debug::NoLocking=1)
 
-# installed is true of a package that the host has.
-installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
-
-# libraries prints the libraries that a package depends on directly.
-libraries() {
-	apt-cache "${apt[@]}" depends --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$1" |
-		sed -n 's/^ *|\{0,1\}\(Pre\)\{0,1\}Depends: \(lib[a-z0-9.+-]*\)$/\2/p'
-}
-
 # wanted prints the servers' packages, and the libraries below them that the host
 # lacks. LLVM is for PostgreSQL's just-in-time compiler alone, which tests leave off.
 wanted() {
-	local postgres name queue seen=" "
+	local postgres
 	postgres=$(apt-cache "${apt[@]}" depends postgresql | sed -n 's/^ *Depends: \(postgresql-[0-9]*\)$/\1/p' | head -n 1)
 	[ -n "$postgres" ] || return 1
-	queue=("$postgres" mariadb-server-core)
-	while [ ${#queue[@]} -gt 0 ]; do
-		name=${queue[0]}
-		queue=("${queue[@]:1}")
-		case $seen in *" $name "*) continue ;; esac
-		case $name in libllvm*) continue ;; esac
-		seen+="$name "
-		! { [[ $name == lib* ]] && installed "$name"; } || continue
-		apt-cache "${apt[@]}" show "$name" >/dev/null 2>&1 || continue # a virtual one
-		printf '%s\n' "$name"
-		mapfile -t -O "${#queue[@]}" queue < <(libraries "$name")
-	done
+	# One call for all of them: where apt keeps no cache, each reads the lists anew.
+	apt-cache "${apt[@]}" depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances \
+		"$postgres" mariadb-server-core |
+		awk -v roots="$postgres mariadb-server-core" -v installed="$(dpkg-query -W -f '${db:Status-Status} ${Package} ' 2>/dev/null)" '
+			/^[a-z]/ { package = $1; real[package] = 1 }
+			/^ [ |](Pre)?Depends: [a-z0-9.+-]+$/ { depends[package] = depends[package] " " $NF }
+			END {
+				n = split(installed, word, " ")
+				for (i = 1; i < n; i += 2) if (word[i] == "installed") have[word[i + 1]] = 1
+				n = split(roots, queue, " ")
+				for (i = 1; i <= n; i++) {
+					name = queue[i]
+					if (name in seen || !(name in real) || name ~ /^libllvm/ || (name ~ /^lib/ && name in have)) continue
+					seen[name] = 1
+					print name
+					m = split(depends[name], below, " ")
+					for (j = 1; j <= m; j++) if (below[j] ~ /^lib/) queue[++n] = below[j]
+				}
+			}'
 }
 
 download() {

@@ -186,7 +186,7 @@ func TestDialRefuses(t *testing.T) {
 			}
 			conn, err := dialing.NewGuard(nil, nil).WithResolver(resolver).DialContext(t.Context(), network, tt.address)
 			if err == nil {
-				conn.Close()
+				_ = conn.Close()
 			}
 			wantKind(t, err, tt.wantKind)
 			if resolver.asked != tt.wantAsked {
@@ -208,7 +208,7 @@ func listen(t *testing.T, addr string) (port uint16, came <-chan string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { listener.Close() })
+	t.Cleanup(func() { _ = listener.Close() })
 	connections := make(chan string, 8)
 	go func() {
 		for {
@@ -217,7 +217,7 @@ func listen(t *testing.T, addr string) (port uint16, came <-chan string) {
 				return
 			}
 			connections <- conn.LocalAddr().(*net.TCPAddr).IP.String()
-			conn.Close()
+			_ = conn.Close()
 		}
 	}()
 	return netip.MustParseAddrPort(listener.Addr().String()).Port(), connections
@@ -233,7 +233,7 @@ func TestDialUsesTheAddressThatItChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if got := <-came; got != "127.0.0.2" {
 		t.Errorf("connected to %s, want 127.0.0.2", got)
 	}
@@ -257,7 +257,7 @@ func TestDialTriesTheNextAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if got := <-came; got != "127.0.0.3" {
 		t.Errorf("connected to %s, want 127.0.0.3", got)
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -93,11 +95,40 @@ func (t *Tester) postgresConfig(s *postgresString, l *line, security security) *
 	}
 	config.ValidateConnect = validateSession(s.sessionAttrs)
 	config.MaxProtocolMessageBodyLen = maxRead
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(&easyReader{Reader: r}, w)
+	}
 	config.DialFunc = l.dial
 	// The line knows the addresses: a lookup of the driver's own could answer
 	// differently.
 	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{"resolved"}, nil }
 	return config
+}
+
+var (
+	// tooHard finds what asks for a million iterations or more in a message of
+	// SCRAM (RFC 5802, section 5.1). Servers ask for 4096 unless told otherwise.
+	tooHard    = regexp.MustCompile(`,i=[+0-9]{7}`)
+	errTooHard = errors.New("the server asks for too many iterations")
+)
+
+// easyReader fails where a server asks for so many iterations that the driver,
+// which no timeout stops as it counts, would be busy for seconds.
+type easyReader struct {
+	io.Reader
+	last []byte // of what was read before, shorter than a match
+}
+
+// Read implements [io.Reader].
+func (r *easyReader) Read(p []byte) (int, error) {
+	const kept = len(",i=999999")
+	n, err := r.Reader.Read(p)
+	seen := slices.Concat(r.last, p[:n])
+	if tooHard.Match(seen) {
+		return 0, errTooHard
+	}
+	r.last = seen[max(0, len(seen)-kept):]
+	return n, err
 }
 
 var errSession = errors.New("the server is not what target_session_attrs asks for")

@@ -28,7 +28,9 @@ var _ = Describe("An operator that is to run no connection tests", func() {
 		provider := &v1alpha1.SecretProvider{
 			ObjectMeta: metav1.ObjectMeta{GenerateName: "tested-"},
 			Spec: v1alpha1.SecretProviderSpec{DisplayName: "Tested", Category: "Custom", Types: []v1alpha1.ProviderType{{
-				Type: v1alpha1.TypeAPIKey, Key: "KEY", Test: &v1alpha1.ProviderTest{HTTP: &v1alpha1.HTTPTest{URL: server.URL}},
+				Type: v1alpha1.TypeAPIKey, Key: "KEY", Test: &v1alpha1.ProviderTest{HTTP: &v1alpha1.HTTPTest{
+					URL: server.URL, Headers: []v1alpha1.HTTPHeader{{Name: "Authorization", Value: v1alpha1.ValuePlaceholder}},
+				}},
 			}}},
 		}
 		Expect(product.Client.Create(ctx, provider)).To(Succeed())

@@ -128,7 +128,7 @@ func requireTLS(t *testing.T, port int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if _, err := db.ExecContext(t.Context(), "SET GLOBAL require_secure_transport = ON"); err != nil {
 		t.Fatal(err)
 	}

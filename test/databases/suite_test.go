@@ -43,7 +43,7 @@ const (
 	// where they are missing.
 	serversVariable = "DATABASE_SERVERS"
 	// startTime bounds making a data folder and starting a server on it.
-	startTime = 2 * time.Minute
+	startTime = time.Minute
 	stopTime  = 20 * time.Second
 
 	// The servers' users have this password, which no message may repeat, and
@@ -81,8 +81,7 @@ func findServers(t *testing.T) servers {
 		}
 		dir = strings.TrimSpace(string(out))
 	}
-	// Not t.TempDir, whose parents another user may not enter.
-	work, err := os.MkdirTemp("", "usersecret-databases-")
+	work, err := os.MkdirTemp("", "usersecret-databases-") //nolint:usetesting // another user may not enter the parents of t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,15 +196,16 @@ func await(t *testing.T, tester *verify.Tester, entry *v1alpha1.ProviderType, va
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTime)
 	defer cancel()
+	var got verify.Result
 	err := lab.Await(ctx, "the server to accept a login", func(ctx context.Context) (bool, error) {
-		got := tester.Test(ctx, entry, secretvalue.FromString(value))
+		got = tester.Test(ctx, entry, secretvalue.FromString(value))
 		if got.Reason == v1alpha1.ReasonAccepted || got.Reason == v1alpha1.ReasonUnreachable {
 			return got.Reason == v1alpha1.ReasonAccepted, nil
 		}
 		return false, fmt.Errorf("%s: %s", got.Reason, got.Message)
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v; the last answer: %s", err, got.Message)
 	}
 }
 
