@@ -46,7 +46,7 @@ func (c *cluster) checkRefused(req admission.Request, resp admission.Response, o
 	if diff := cmp.Diff(wantResult, resp.Result); resp.Allowed || resp.Patch != nil || diff != "" {
 		c.t.Errorf("allowed %t, patch %s, result (-want +got):\n%s", resp.Allowed, resp.Patch, diff)
 	}
-	record := recordOf(req, owner, audit.Refused)
+	record := recordOf(req, owner, audit.Deny)
 	record.Reason = want
 	c.checkRecorded(record)
 }

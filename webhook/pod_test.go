@@ -47,7 +47,7 @@ func (c *cluster) checkPodRefused(req admission.Request, resp admission.Response
 		c.t.Errorf("allowed %t, patch %s, message\n%s\nwant\n%s", resp.Allowed, resp.Patch, resp.Result.Message, want)
 	}
 	c.checkRecorded(audit.Record{
-		ID: "request-1", Time: noon, Type: audit.Use, Decision: audit.Refused, Reason: want,
+		ID: "request-1", Time: noon, Type: audit.Use, Decision: audit.Deny, Reason: want,
 		Owner: owner, Namespace: req.Namespace, Pod: "step-1", Actor: req.UserInfo.Username,
 	})
 }

@@ -65,7 +65,7 @@ func TestRival(t *testing.T) {
 				return
 			}
 			c.checkAllowed(req, c.validate(req))
-			c.checkRecorded(recordOf(req, "alice", audit.Allowed))
+			c.checkRecorded(recordOf(req, "alice", audit.Allow))
 		})
 	}
 }

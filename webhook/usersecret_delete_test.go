@@ -61,7 +61,7 @@ func TestDelete(t *testing.T) {
 				return
 			}
 			c.checkAllowed(req, c.remove(req))
-			c.checkRecorded(recordOf(req, tt.owner, audit.Allowed))
+			c.checkRecorded(recordOf(req, tt.owner, audit.Allow))
 		})
 	}
 }

@@ -67,7 +67,7 @@ func (v *validator) Handle(ctx context.Context, req admission.Request) admission
 	if err != nil {
 		return v.refuse(req, w.owner, err).WithWarnings(warnings...)
 	}
-	v.record(req, w.owner, audit.Allowed, "")
+	v.record(req, w.owner, audit.Allow, "")
 	return admission.Allowed("").WithWarnings(warnings...)
 }
 

@@ -165,7 +165,7 @@ func TestValidateAllows(t *testing.T) {
 			}
 			req := w.request(t)
 			c.checkAllowed(req, c.validate(req), tt.warnings...)
-			c.checkRecorded(recordOf(req, "alice", audit.Allowed))
+			c.checkRecorded(recordOf(req, "alice", audit.Allow))
 		})
 	}
 }

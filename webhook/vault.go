@@ -65,7 +65,7 @@ func (v *vault) userSecrets(ctx context.Context, namespace string) ([]*v1alpha1.
 // refuse denies a request and records who tried what on whose secret. err is
 // shown to the requester and must not repeat a value.
 func (v *vault) refuse(req admission.Request, secretOwner string, err error) *admission.Response {
-	v.record(req, secretOwner, audit.Refused, err.Error())
+	v.record(req, secretOwner, audit.Deny, err.Error())
 	resp := admission.Denied(err.Error())
 	return &resp
 }

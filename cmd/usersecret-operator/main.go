@@ -51,6 +51,7 @@ func command() *cobra.Command {
 	config.RegisterFlags(shared)
 	logging.BindFlags(shared)
 	cmd.Flags().AddGoFlagSet(shared)
+	cmd.AddCommand(auditCommand())
 	return cmd
 }
 
@@ -83,6 +84,7 @@ type options struct {
 	maxTTL     time.Duration
 
 	verification verificationOptions
+	accessLog    accessLogOptions
 }
 
 func defaults() *options {
@@ -97,6 +99,7 @@ func defaults() *options {
 		metricsAddress:  ":8080",
 		maxTTL:          24 * time.Hour,
 		verification:    verificationOptions{on: true, limits: verification.DefaultLimits()},
+		accessLog:       accessLogOptions{to: toStdout},
 	}
 }
 
@@ -112,7 +115,7 @@ func (o *options) validate() error {
 	case o.rootKeyOfflineLimit != 0 && o.rootKeyOfflineLimit < time.Minute:
 		return errOfflineLimit
 	}
-	return o.verification.validate()
+	return errors.Join(o.verification.validate(), o.accessLog.validate())
 }
 
 func (o *options) bind(cmd *cobra.Command) {
@@ -137,4 +140,5 @@ func (o *options) bind(cmd *cobra.Command) {
 	f.DurationVar(&o.defaultTTL, "default-ttl", o.defaultTTL, "How long a projection holds data where its pod names no ttl; 0 means max-ttl.")
 	f.DurationVar(&o.maxTTL, "max-ttl", o.maxTTL, "The longest ttl that a pod may ask for; 0 means no bound.")
 	o.verification.bind(cmd)
+	o.accessLog.bind(cmd)
 }

@@ -13,7 +13,6 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -55,12 +54,20 @@ type parts struct {
 
 // run brings the vault up and serves until ctx ends.
 func run(ctx context.Context, o *options) error {
+	log, err := o.accessLog.open()
+	if err != nil {
+		return err
+	}
+	return errors.Join(serve(ctx, o, log), log.Close())
+}
+
+func serve(ctx context.Context, o *options, log audit.Sink) error {
 	cfg, err := config.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)
 	}
 	cfg.UserAgent = "usersecret-operator/" + version
-	p := &parts{options: o, clock: clock.RealClock{}, audit: audit.LogSink{Logger: ctrl.Log.WithName("audit")}}
+	p := &parts{options: o, clock: clock.RealClock{}, audit: log}
 	if p.direct, err = client.New(cfg, client.Options{Scheme: scheme()}); err != nil {
 		return fmt.Errorf("connecting to the API server: %w", err)
 	}

@@ -91,7 +91,7 @@ func (r *Reconciler) sayWaiting(s *scope, why string) {
 
 func (r *Reconciler) record(s *scope, of source, t audit.Type) audit.Record {
 	return audit.Record{
-		ID: string(s.pod.UID) + "/" + string(of.UID) + "/" + string(t), Time: s.now, Type: t, Decision: audit.Allowed,
+		ID: string(s.pod.UID) + "/" + string(of.UID) + "/" + string(t), Time: s.now, Type: t, Decision: audit.Allow,
 		Owner: s.owner, Namespace: s.pod.Namespace, Name: of.Name, UID: string(of.UID),
 		Actor: s.actor(), Workflow: s.request.Workflow, Node: s.request.Node, Pod: s.pod.Name, PodUID: string(s.pod.UID),
 	}

@@ -89,7 +89,7 @@ func TestATestIsRecordedBeforeTheValueLeaves(t *testing.T) {
 		t.Fatalf("%d records were written when the provider was asked, want 1", written)
 	}
 	want := audit.Record{
-		ID: fmt.Sprint("uid-of-openai/verify/", now.UnixNano()), Time: now, Type: audit.Verify, Decision: audit.Allowed, Reason: whyChanged,
+		ID: fmt.Sprint("uid-of-openai/test/", now.UnixNano()), Time: now, Type: audit.Test, Decision: audit.Allow, Reason: whyChanged,
 		Owner: "alice", Namespace: "alice", Name: "key", UID: "uid-of-openai", KeyID: string(w.r.Keys.Keys()[0].ID), Actor: "operator",
 	}
 	if diff := cmp.Diff([]audit.Record{want}, w.log.written); diff != "" {

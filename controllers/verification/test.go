@@ -110,8 +110,8 @@ func (r *Reconciler) keep(ctx context.Context, name types.NamespacedName, f find
 func (r *Reconciler) record(s *scope, why string) audit.Record {
 	us := s.userSecret
 	return audit.Record{
-		ID:   string(us.UID) + "/" + string(audit.Verify) + "/" + strconv.FormatInt(s.now.UnixNano(), 10),
-		Time: s.now, Type: audit.Verify, Decision: audit.Allowed, Reason: why,
+		ID:   string(us.UID) + "/" + string(audit.Test) + "/" + strconv.FormatInt(s.now.UnixNano(), 10),
+		Time: s.now, Type: audit.Test, Decision: audit.Allow, Reason: why,
 		Owner: s.owner, Namespace: us.Namespace, Name: us.Name, UID: string(us.UID),
 		KeyID: string(envelope.KeyIDOf(us.Spec.EncryptedValue)), Actor: r.Account,
 	}

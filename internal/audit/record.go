@@ -1,16 +1,14 @@
 // Package audit says who did what with whose secret: one record an access, in
-// one place. Admission and controllers write records; sinks keep them.
+// one place. Admission and controllers write records; a [Log] keeps them, as lines
+// of JSON that are chained by their hashes, and a [Verifier] finds what was changed
+// in such a log. The format is docs/spec/access-log.md.
 //
-// A record never carries a value. Sinks write every text in it bounded and free
-// of control characters, since users choose names of pods, of workflows and, with
-// some authenticators, their own: a line of the log must not pass for another.
+// A record never carries a value. Its texts are written bounded and escaped, since
+// users choose names of pods, of workflows and, with some authenticators, their
+// own: a line of the log must not pass for another.
 package audit
 
-import (
-	"time"
-
-	"github.com/go-logr/logr"
-)
+import "time"
 
 // Type says what was done.
 type Type string
@@ -18,12 +16,19 @@ type Type string
 // The types of access.
 const (
 	Create Type = "create"
+	Read   Type = "read"
 	Update Type = "update"
 	Delete Type = "delete"
-	Use    Type = "use"
+	// Use is a value issued to a pod.
+	Use Type = "use"
+	// Refresh is a new value in a projection that stands.
+	Refresh Type = "refresh"
+	// Revoke is a value taken out of a projection.
 	Revoke Type = "revoke"
-	// Verify is a value sent to its provider, to hear whether it is accepted.
-	Verify Type = "verify"
+	// Reseal is the same value sealed with another key.
+	Reseal Type = "reseal"
+	// Test is a value sent to its provider, to hear whether it is accepted.
+	Test Type = "test"
 )
 
 // Decision says how it ended.
@@ -31,44 +36,40 @@ type Decision string
 
 // The decisions.
 const (
-	Allowed Decision = "allowed"
-	Refused Decision = "refused"
+	Allow Decision = "allow"
+	Deny  Decision = "deny"
 )
 
 // Record is one access.
 type Record struct {
 	// ID is the same for the same access, however often it is written.
-	ID        string
-	Time      time.Time
-	Type      Type
-	Decision  Decision
-	Reason    string
-	Owner     string
-	Namespace string
-	Name      string
-	UID       string
-	KeyID     string
-	Actor     string
-	Workflow  string
-	Node      string
-	Pod       string
-	PodUID    string
+	ID string `json:"id"`
+	// Time is written in UTC, to the microsecond.
+	Time      time.Time `json:"time"`
+	Type      Type      `json:"type"`
+	Decision  Decision  `json:"decision"`
+	Owner     string    `json:"owner"`
+	Namespace string    `json:"namespace"`
+	// Name and UID are the UserSecret's.
+	Name  string `json:"name"`
+	UID   string `json:"uid"`
+	KeyID string `json:"keyID"`
+	// Actor is the Kubernetes username of who did it.
+	Actor    string `json:"actor"`
+	Workflow string `json:"workflow"`
+	// Node is the node of the workflow, not of the cluster.
+	Node   string `json:"node"`
+	Pod    string `json:"pod"`
+	PodUID string `json:"podUID"`
+	// SourceIPs are the addresses that a request came from: the client's, then
+	// those of proxies. The first 16 are written.
+	SourceIPs []string `json:"sourceIPs"`
+	UserAgent string   `json:"userAgent"`
+	// Reason is why it was refused, or done.
+	Reason string `json:"reason"`
 }
 
-// Sink keeps records.
+// Sink keeps records. Write does not wait for a disk or a network.
 type Sink interface {
 	Write(Record)
-}
-
-// LogSink writes each record as one structured line of the operator's log.
-type LogSink struct {
-	Logger logr.Logger
-}
-
-// Write implements Sink.
-func (s LogSink) Write(r Record) {
-	s.Logger.Info("access",
-		"id", plain(r.ID), "at", r.Time.UTC().Format(time.RFC3339Nano), "type", r.Type, "decision", r.Decision, "reason", plain(r.Reason),
-		"owner", plain(r.Owner), "namespace", plain(r.Namespace), "name", plain(r.Name), "uid", plain(r.UID), "keyID", plain(r.KeyID), "actor", plain(r.Actor),
-		"workflow", plain(r.Workflow), "node", plain(r.Node), "pod", plain(r.Pod), "podUID", plain(r.PodUID))
 }
