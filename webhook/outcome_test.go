@@ -13,7 +13,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"usersecrets.dev/operator/api/v1alpha1"
 	"usersecrets.dev/operator/internal/audit"
+	"usersecrets.dev/operator/internal/envelope"
 )
 
 // complete is the response as it goes out.
@@ -69,6 +71,27 @@ func recordOf(req admission.Request, owner string, decision audit.Decision) audi
 		ID: "request-1", Time: noon, Type: types[req.Operation], Decision: decision,
 		Owner: owner, Namespace: req.Namespace, Name: req.Name, Actor: req.UserInfo.Username,
 	}
+}
+
+// allowedOf is what is to be recorded of an allowed request on a UserSecret.
+func allowedOf(t *testing.T, req admission.Request, owner string) audit.Record {
+	t.Helper()
+	record := recordOf(req, owner, audit.Allow)
+	var us, old v1alpha1.UserSecret
+	if req.Object.Raw != nil {
+		decodeInto(t, req.Object.Raw, &us)
+	}
+	if req.OldObject.Raw != nil {
+		decodeInto(t, req.OldObject.Raw, &old)
+	}
+	switch {
+	case req.Operation == admissionv1.Delete:
+		us = old
+	case req.UserInfo.Username == operator && us.Spec.EncryptedValue != old.Spec.EncryptedValue:
+		record.Type = audit.Reseal
+	}
+	record.UID, record.KeyID = string(us.UID), string(envelope.KeyIDOf(us.Spec.EncryptedValue))
+	return record
 }
 
 // checkRecorded: these records, and no more.

@@ -8,7 +8,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"usersecrets.dev/operator/api/v1alpha1"
-	"usersecrets.dev/operator/internal/audit"
 )
 
 // One active UserSecret per provider and type, where the catalogue says so.
@@ -65,7 +64,7 @@ func TestRival(t *testing.T) {
 				return
 			}
 			c.checkAllowed(req, c.validate(req))
-			c.checkRecorded(recordOf(req, "alice", audit.Allow))
+			c.checkRecorded(allowedOf(t, req, "alice"))
 		})
 	}
 }

@@ -45,7 +45,7 @@ func (d *remover) Handle(ctx context.Context, req admission.Request) admission.R
 	if err != nil && !errors.Is(err, owner.ErrNone) {
 		return *d.refuse(req, secretOwner, err)
 	}
-	d.record(req, secretOwner, audit.Allow, "")
+	d.recordOf(req, &us, d.access(req, secretOwner, audit.Allow, ""))
 	return admission.Allowed("")
 }
 

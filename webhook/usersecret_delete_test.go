@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
-
-	"usersecrets.dev/operator/internal/audit"
 )
 
 func (c *cluster) remove(req admission.Request) admission.Response {
@@ -61,7 +59,7 @@ func TestDelete(t *testing.T) {
 				return
 			}
 			c.checkAllowed(req, c.remove(req))
-			c.checkRecorded(recordOf(req, tt.owner, audit.Allow))
+			c.checkRecorded(allowedOf(t, req, tt.owner))
 		})
 	}
 }

@@ -67,7 +67,11 @@ func (v *validator) Handle(ctx context.Context, req admission.Request) admission
 	if err != nil {
 		return v.refuse(req, w.owner, err).WithWarnings(warnings...)
 	}
-	v.record(req, w.owner, audit.Allow, "")
+	record := v.access(req, w.owner, audit.Allow, "")
+	if w.standing == isOperator && w.old != nil && w.valueChanged() {
+		record.Type = audit.Reseal
+	}
+	v.recordOf(req, w.new, record)
 	return admission.Allowed("").WithWarnings(warnings...)
 }
 

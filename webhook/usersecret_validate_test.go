@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"usersecrets.dev/operator/api/v1alpha1"
-	"usersecrets.dev/operator/internal/audit"
 )
 
 const (
@@ -165,7 +164,7 @@ func TestValidateAllows(t *testing.T) {
 			}
 			req := w.request(t)
 			c.checkAllowed(req, c.validate(req), tt.warnings...)
-			c.checkRecorded(recordOf(req, "alice", audit.Allow))
+			c.checkRecorded(allowedOf(t, req, "alice"))
 		})
 	}
 }

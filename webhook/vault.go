@@ -15,6 +15,7 @@ import (
 	"usersecrets.dev/operator/api/v1alpha1"
 	"usersecrets.dev/operator/internal/audit"
 	"usersecrets.dev/operator/internal/catalogue"
+	"usersecrets.dev/operator/internal/envelope"
 	"usersecrets.dev/operator/internal/keyring"
 	"usersecrets.dev/operator/internal/owner"
 )
@@ -71,9 +72,24 @@ func (v *vault) refuse(req admission.Request, secretOwner string, err error) *ad
 }
 
 func (v *vault) record(req admission.Request, secretOwner string, decision audit.Decision, reason string) {
+	v.write(req, v.access(req, secretOwner, decision, reason))
+}
+
+// recordOf records what was done to a UserSecret that is at hand.
+func (v *vault) recordOf(req admission.Request, us *v1alpha1.UserSecret, r audit.Record) {
+	r.UID, r.KeyID = string(us.UID), string(envelope.KeyIDOf(us.Spec.EncryptedValue))
+	v.write(req, r)
+}
+
+// write writes a record of what is no dry run.
+func (v *vault) write(req admission.Request, r audit.Record) {
 	if req.DryRun != nil && *req.DryRun {
 		return
 	}
+	v.audit.Write(r)
+}
+
+func (v *vault) access(req admission.Request, secretOwner string, decision audit.Decision, reason string) audit.Record {
 	r := audit.Record{
 		ID: string(req.UID), Time: v.now(), Type: accessType(req), Decision: decision, Reason: reason,
 		Owner: secretOwner, Namespace: req.Namespace, Actor: req.UserInfo.Username,
@@ -83,7 +99,7 @@ func (v *vault) record(req admission.Request, secretOwner string, decision audit
 	} else {
 		r.Name = req.Name
 	}
-	v.audit.Write(r)
+	return r
 }
 
 func accessType(req admission.Request) audit.Type {

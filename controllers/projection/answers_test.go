@@ -305,8 +305,8 @@ func TestAccessIsTold(t *testing.T) {
 		after(day)
 		s.must(t, "p") // nothing is left to be taken away
 		lines := s.audit.take()
-		if len(lines) != 3 || lines[0] != "uid-p/uid-db/use use db by p: " {
-			t.Fatalf("audit records %q, want one use and two revocations", lines)
+		if len(lines) != 4 || lines[0] != "uid-p/uid-db/use use db by p: " || !strings.HasSuffix(lines[2], " refresh db by p: ") {
+			t.Fatalf("audit records %q, want one use, a revocation, the value again, and a revocation", lines)
 		}
 		ids := map[string]bool{}
 		for _, line := range lines {

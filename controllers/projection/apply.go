@@ -158,6 +158,7 @@ func (r *Reconciler) refresh(ctx context.Context, s *scope, p plan) error {
 		r.sayUsed(s, fresh)
 		return err
 	}
+	r.logRefreshed(s, p, fresh)
 	secret, err := r.rewrite(ctx, s, p)
 	r.sayUsed(s, fresh)
 	if err != nil {

@@ -3,6 +3,7 @@ package projection
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -45,6 +46,26 @@ func (r *Reconciler) logUse(s *scope, use part) {
 	record := r.record(s, source{Name: us.Name, UID: us.UID}, audit.Use)
 	record.KeyID = string(use.keyID)
 	r.Audit.Write(record)
+}
+
+// logRefreshed writes to the access log which values a pod is about to get that
+// was counted before. The same generation is the same refresh, however often it is
+// tried.
+func (r *Reconciler) logRefreshed(s *scope, p plan, fresh []part) {
+	for _, part := range s.parts {
+		if _, set := p.set[part.choice.Key]; !set || part.err != nil || slices.ContainsFunc(fresh, part.sameSecret) {
+			continue
+		}
+		us := part.choice.UserSecret
+		record := r.record(s, source{Name: us.Name, UID: us.UID}, audit.Refresh)
+		record.ID += "/" + strconv.FormatInt(us.Generation, 10)
+		record.KeyID = string(part.keyID)
+		r.Audit.Write(record)
+	}
+}
+
+func (p part) sameSecret(other part) bool {
+	return p.choice.UserSecret.UID == other.choice.UserSecret.UID
 }
 
 // sayUsed tells of uses that stand in the record. An Event costs the API server

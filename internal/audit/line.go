@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 	"time"
@@ -161,7 +160,7 @@ var (
 )
 
 // parse reads a line, given without its end. It takes only what appendTo writes,
-// byte for byte: a name that stands twice, or a space, is an error.
+// byte for byte: an unknown name, one that stands twice, or a space, is an error.
 func parse(line []byte) (*entry, error) {
 	switch {
 	case len(line) > MaxLineLength:
@@ -170,13 +169,8 @@ func parse(line []byte) (*entry, error) {
 		return nil, errNotRecord
 	}
 	e := &entry{}
-	decoder := json.NewDecoder(bytes.NewReader(line))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(e); err != nil {
-		return nil, fmt.Errorf("%w: %s", errNotRecord, unquotable(err))
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: something follows it", errNotRecord)
+	if err := json.Unmarshal(line, e); err != nil {
+		return nil, fmt.Errorf("%w: %s", errNotRecord, printable(err))
 	}
 	if err := e.check(); err != nil {
 		return nil, err
@@ -187,9 +181,9 @@ func parse(line []byte) (*entry, error) {
 	return e, nil
 }
 
-// unquotable is an error of the decoder, in printable characters: it may repeat
+// printable is an error of the decoder, in printable characters: it may repeat
 // parts of the line.
-func unquotable(err error) string {
+func printable(err error) string {
 	quoted := appendText(nil, err.Error(), MaxTextLength)
 	return string(quoted[1 : len(quoted)-1])
 }

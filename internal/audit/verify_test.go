@@ -85,7 +85,7 @@ func TestTamperingIsFound(t *testing.T) {
 		"swapped": {func(_ *testing.T, all []string) []string { all[5], all[6] = all[6], all[5]; return all },
 			"log:6: it is record 2 of its chain, and the one before it is 0: records 1 to 1 were removed or moved"},
 		"cut in a line": {func(_ *testing.T, all []string) []string { all[6] = all[6][:60]; return all },
-			"log:7: it is no record of the access log: unexpected EOF"},
+			"log:7: it is no record of the access log: unexpected end of JSON input"},
 		"emptied": {func(_ *testing.T, all []string) []string { all[6] = ""; return all },
 			"log:7: it is no record of the access log"},
 		"a record repeated": {func(_ *testing.T, all []string) []string { return slices.Insert(all, 7, all[6]) },
