@@ -44,15 +44,9 @@ func (o *accessLogOptions) validate() error {
 // bytes is the size from which the file is rotated, 0 for never.
 func (o *accessLogOptions) bytes() (int64, error) {
 	const least = 1 << 20
-	if o.maxSize == "" {
-		return 0, nil
-	}
 	quantity, err := resource.ParseQuantity(o.maxSize)
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", errAccessLogMax, err)
-	}
 	size := quantity.Value()
-	if size != 0 && size < least {
+	if err != nil || size != 0 && size < least {
 		return 0, errAccessLogMax
 	}
 	return size, nil

@@ -99,7 +99,7 @@ func defaults() *options {
 		metricsAddress:  ":8080",
 		maxTTL:          24 * time.Hour,
 		verification:    verificationOptions{on: true, limits: verification.DefaultLimits()},
-		accessLog:       accessLogOptions{to: toStdout},
+		accessLog:       accessLogOptions{to: toStdout, maxSize: "0"},
 	}
 }
 

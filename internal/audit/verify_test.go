@@ -94,12 +94,12 @@ func TestTamperingIsFound(t *testing.T) {
 			"log:9: it is record 1 of its chain and stands after record 3: repeated, or moved"},
 		"a chain repeated": {func(_ *testing.T, all []string) []string { return append(all, all[4:9]...) },
 			"log:13: it repeats a record of its chain that stands before it"},
-		"a record added": {func(t *testing.T, all []string) []string {
+		"a record added": {func(_ *testing.T, all []string) []string {
 			all = slices.Insert(all, 6, all[6])
 			change(all, 7) // it follows line 6, as line 8 does
 			return all
 		}, "log:7: it was added: line 8 is that record of its chain"},
-		"a record added behind": {func(t *testing.T, all []string) []string {
+		"a record added behind": {func(_ *testing.T, all []string) []string {
 			all = slices.Insert(all, 7, all[6])
 			change(all, 8)
 			return all
