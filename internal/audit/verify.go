@@ -87,9 +87,9 @@ type tail struct {
 // reading is the state of one file.
 type reading struct {
 	*Verifier
-	file     string
-	line     int
-	segments map[string]*segment
+	file string
+	line int
+	here map[string]*segment // the file's, by chain
 	// prev is the line before, if it was of the log: of a skipped line skipped.
 	prev, skipped string
 	prevLine      int
@@ -99,7 +99,7 @@ type reading struct {
 // Read looks through a file, named in what is found. The rest of a file is not
 // looked at after its first bad line.
 func (v *Verifier) Read(name string, from io.Reader) {
-	r := &reading{Verifier: v, file: name, segments: map[string]*segment{}}
+	r := &reading{Verifier: v, file: name, here: map[string]*segment{}}
 	if p := r.read(from); p != nil {
 		v.problems = append(v.problems, *p)
 	}
@@ -157,7 +157,7 @@ func (r *reading) end() *Problem {
 		return r.problem(r.torn.line, "%v", r.torn.err)
 	}
 	var first *Problem
-	for _, s := range r.segments {
+	for _, s := range r.here {
 		if s.doubt != nil && (first == nil || s.doubt.earlier < first.Line) {
 			first = r.problem(s.doubt.earlier, "it does not fit line %d: one of the two was changed or added", s.doubt.later)
 		}
@@ -183,11 +183,11 @@ func (r *reading) take(line []byte) *Problem {
 		return p
 	}
 	var p *Problem
-	s := r.segments[e.Chain]
+	s := r.here[e.Chain]
 	switch {
 	case s != nil:
 		p = r.follow(s, e, hash)
-	case len(r.Verifier.segments) == maxSegments:
+	case len(r.segments) == maxSegments:
 		return r.problem(r.line, "there are more than %d chains", maxSegments)
 	case e.Type == chainStart:
 		s = r.open(e, hash)
@@ -249,8 +249,8 @@ func (r *reading) open(e *entry, hash string) *segment {
 	if e.Type == chainStart {
 		s.start = e
 	}
-	r.segments[e.Chain] = s
-	r.Verifier.segments = append(r.Verifier.segments, s)
+	r.here[e.Chain] = s
+	r.segments = append(r.segments, s)
 	return s
 }
 
