@@ -21,6 +21,8 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 WITH_ASSETS := assets="$$(hack/controlplane/build.sh)"; export KUBEBUILDER_ASSETS="$$assets";
 # Likewise the servers that test/kms runs against.
 WITH_KMS := servers="$$(hack/kms/build.sh)"; export KMS_SERVERS="$$servers";
+# And those that test/databases runs against.
+WITH_DATABASES := databases="$$(hack/databases/fetch.sh)"; export DATABASE_SERVERS="$$databases";
 FUZZTIME ?= 30s
 # Flags of hack/bench: -only, -quick, -profiles DIR, -markdown PAGE.
 BENCHFLAGS ?=
@@ -36,9 +38,10 @@ help: ## List the targets.
 ##@ Build
 
 .PHONY: generate
-generate: ## Generate deepcopy methods and the API reference.
+generate: ## Generate deepcopy methods, the API reference and the list of providers.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) crd-ref-docs --source-path=api/v1alpha1 --config=docs/api/config.yaml --renderer=markdown --output-path=docs/api/v1alpha1.md --log-level=ERROR
+	go run ./hack/catalogue config/providers docs/usage/providers.md
 
 .PHONY: manifests
 manifests: ## Generate CRDs and the operator's RBAC.
@@ -58,6 +61,10 @@ controlplane: ## Build kube-apiserver, kube-controller-manager, etcd and kubectl
 kms: ## Build the KMS servers that test/kms runs against (once).
 	@hack/kms/build.sh
 
+.PHONY: databases
+databases: ## Fetch the database servers that test/databases runs against (once; needs apt).
+	@hack/databases/fetch.sh
+
 .PHONY: image
 image: ## Build the container image (needs a container engine).
 	docker build --build-arg VERSION=$(VERSION) -t usersecret-operator:$(VERSION) .
@@ -75,8 +82,8 @@ dev: ## Start the same and stay, with kubeconfigs for alice, bob and an admin.
 ##@ Check it
 
 .PHONY: test
-test: ## Run all tests against a real kube-apiserver and etcd, and real KMS servers.
-	@$(WITH_ASSETS) $(WITH_KMS) \
+test: ## Run all tests against a real kube-apiserver and etcd, real KMS and database servers.
+	@$(WITH_ASSETS) $(WITH_KMS) $(WITH_DATABASES) \
 	go test -p 2 -timeout 40m $(PACKAGES); \
 	GODEBUG=fips140=only go test -count=1 -short ./internal/envelope ./internal/keyring ./internal/secretvalue; \
 	GOEXPERIMENT=runtimesecret go test -count=1 -short ./internal/erasing ./internal/envelope
@@ -104,5 +111,5 @@ bench: ## Measure the product beside its floors, about half an hour (BENCHFLAGS=
 	@$(WITH_ASSETS) go run ./hack/bench $(BENCHFLAGS)
 
 .PHONY: clean
-clean: ## Remove what was built, but for the control plane and the KMS servers.
+clean: ## Remove what was built, but for the control plane and the KMS and database servers.
 	rm -f bin/usersecret-operator bin/kubectl-usersecret

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
-generated=(api/v1alpha1/zz_generated.deepcopy.go config/crd/bases config/rbac/role.yaml docs/api/v1alpha1.md)
+generated=(api/v1alpha1/zz_generated.deepcopy.go config/crd/bases config/rbac/role.yaml docs/api/v1alpha1.md docs/usage/providers.md)
 keep() { for path in "${generated[@]}"; do [ ! -e "$path" ] || cp -r --parents "$path" "$before"; done; }
 
 keep

@@ -10,9 +10,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Every handler writes access records, but none of a dry run: the shipped
-// configurations must say so, for each.
-func TestShippedConfigurationsSayNoneOnDryRun(t *testing.T) {
+// Handlers write access records, but none of a dry run, and those of the catalogue
+// write nothing: the shipped configurations must say so, for each.
+func TestShippedConfigurationsSaySideEffects(t *testing.T) {
 	text, err := os.ReadFile("../config/webhook/manifests.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +27,10 @@ func TestShippedConfigurationsSayNoneOnDryRun(t *testing.T) {
 			got[*hook.ClientConfig.Service.Path] = *hook.SideEffects
 		}
 	}
-	want := map[string]admissionregistrationv1.SideEffectClass{}
+	want := map[string]admissionregistrationv1.SideEffectClass{
+		PathValidateProvider: admissionregistrationv1.SideEffectClassNone,
+		PathDeleteProvider:   admissionregistrationv1.SideEffectClassNone,
+	}
 	for _, path := range []string{PathSealUserSecret, PathValidateUserSecret, PathDeleteUserSecret, PathInjectPod, PathDeleteKey} {
 		want[path] = admissionregistrationv1.SideEffectClassNoneOnDryRun
 	}

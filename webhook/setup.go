@@ -30,6 +30,8 @@ const (
 	PathDeleteUserSecret   = "/delete-usersecret"
 	PathInjectPod          = "/inject-pod"
 	PathDeleteKey          = "/delete-encryptionkey"
+	PathValidateProvider   = "/validate-secretprovider"
+	PathDeleteProvider     = "/delete-secretprovider"
 )
 
 // Options is what the handlers decide from.
@@ -64,6 +66,8 @@ func Register(registry Registry, o Options) {
 		PathDeleteUserSecret:   &remover{vault: v},
 		PathInjectPod:          &injector{vault: v, limits: o.Limits},
 		PathDeleteKey:          &retirer{vault: v},
+		PathValidateProvider:   &curator{vault: v},
+		PathDeleteProvider:     &curator{vault: v},
 	} {
 		registry.Register(path, &admission.Webhook{Handler: finishing{handler}})
 	}

@@ -26,12 +26,16 @@ func TestRegister(t *testing.T) {
 		Operator: operator, Limits: limits,
 	})
 	sealed := makeSecret("openai").sealed(c.seal("openai", canary))
+	c.create(sealed)
 	asked := map[string]admissionv1.AdmissionRequest{
 		"/seal-usersecret":      makeRequest(t, "bob", makeSecret("openai").plain(canary), nil).AdmissionRequest,
 		"/validate-usersecret":  makeRequest(t, operator, sealed.active(false), sealed).AdmissionRequest,
 		"/delete-usersecret":    deletion(t, "bob").AdmissionRequest,
 		"/inject-pod":           podRequest(t, "bob", makePod("openai", "ttl", "61m")).AdmissionRequest,
 		"/delete-encryptionkey": keyDeletion(t, c, "v1", false).AdmissionRequest,
+
+		"/validate-secretprovider": providerRequest(t, makeProvider("weather", "api_key").pattern("("), nil).AdmissionRequest,
+		"/delete-secretprovider":   providerRequest(t, nil, makeProvider("openai", "api_key")).AdmissionRequest,
 	}
 	got := map[string]string{}
 	for path, hook := range h {
@@ -43,6 +47,9 @@ func TestRegister(t *testing.T) {
 		"/delete-usersecret":    strangerMessage,
 		"/inject-pod":           "malformed annotation usersecrets.dev/ttl: 1h1m0s is over this cluster's limit: give at most 1h0m0s",
 		"/delete-encryptionkey": `EncryptionKey "v1" is active: new values are sealed with it. Make a newer one first, with 'kubectl usersecret keys rotate'`,
+
+		"/validate-secretprovider": "SecretProvider.usersecrets.dev \"weather\" is invalid: spec.types[0].pattern: Invalid value: \"(\": error parsing regexp: missing closing ): `(`",
+		"/delete-secretprovider":   `SecretProvider "openai" is in use by 1 UserSecret (alice-flows/openai): delete those first`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)

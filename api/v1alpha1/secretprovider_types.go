@@ -21,9 +21,18 @@ const (
 	PatternEnforce PatternPolicy = "Enforce"
 )
 
-// ValuePlaceholder stands for the value in the URL, headers and body of an
-// HTTP test.
-const ValuePlaceholder = "{{value}}"
+// Placeholders stand for the value in the URL, headers and body of an HTTP test.
+// What replaces them is escaped for its place: percent-encoded in the path and in
+// the query of a URL (RFC 3986), as part of a JSON string in a body of Content-Type
+// application/json, percent-encoded in one of application/x-www-form-urlencoded,
+// and as it is in headers and other bodies.
+const (
+	// ValuePlaceholder is the value.
+	ValuePlaceholder = "{{value}}"
+	// ValueBase64Placeholder is the value in base64 (RFC 4648, section 4), as for
+	// HTTP Basic authentication (RFC 7617) of a value that is "user:password".
+	ValueBase64Placeholder = "{{value.base64}}"
+)
 
 // HTTPMethod is the method of an HTTP test (RFC 9110, section 9).
 //
@@ -40,7 +49,9 @@ type HTTPHeader struct {
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9!#$%&'*+.^_\x60|~-]+$`
 	Name string `json:"name"`
 
-	// value is the header's value; {{value}} stands for the secret.
+	// value is the header's value, printable ASCII; {{value}} stands for the
+	// secret, {{value.base64}} for the secret in base64. Of a secret that is not
+	// printable ASCII only the latter can be sent.
 	//
 	// +required
 	// +kubebuilder:validation:MinLength=1
@@ -56,7 +67,8 @@ type HTTPTest struct {
 	// +default="GET"
 	Method HTTPMethod `json:"method,omitempty"`
 
-	// url is where the request goes: https, a fixed host, {{value}} for the secret.
+	// url is where the request goes: https, a fixed host, {{value}} for the secret,
+	// percent-encoded. Redirects are not followed.
 	//
 	// +required
 	// +kubebuilder:validation:MinLength=1
@@ -65,7 +77,8 @@ type HTTPTest struct {
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('https://') || self.matches('^https://[A-Za-z0-9.-]+(:[0-9]+)?([/?]|$)')",message="url must name a fixed host: {{value}} may stand in the path and the query, and nothing before the host"
 	URL string `json:"url"`
 
-	// headers are sent with the request.
+	// headers are sent with the request. Those of the connection, such as Host, are
+	// not for the catalogue to set.
 	//
 	// +optional
 	// +listType=map
@@ -73,14 +86,19 @@ type HTTPTest struct {
 	// +kubebuilder:validation:MaxItems=16
 	Headers []HTTPHeader `json:"headers,omitempty"`
 
-	// body is sent with a POST request; {{value}} stands for the secret.
+	// body is sent with a POST request; {{value}} stands for the secret, escaped
+	// as the header Content-Type asks for: as part of a string in application/json,
+	// percent-encoded in application/x-www-form-urlencoded, else as it is.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	Body string `json:"body,omitempty"`
 
 	// valid is a CEL expression over code (the status code, int) and body (the
-	// parsed JSON body, dyn) that is true when the provider accepted the value.
+	// parsed JSON body, dyn) that is true when the provider accepted the value. A
+	// body that is no JSON, or longer than 1 MiB, is null. Numbers without fraction
+	// and exponent are int, others double. An expression that cannot be evaluated,
+	// as where a member is missing, is not true.
 	//
 	// +optional
 	// +default="code >= 200 && code < 300"
@@ -88,8 +106,8 @@ type HTTPTest struct {
 	Valid string `json:"valid,omitempty"`
 
 	// invalid is a CEL expression over code and body that is true when the
-	// provider rejected the value. Anything neither valid nor invalid counts as
-	// unreachable.
+	// provider rejected the value. Anything neither valid nor invalid, or both,
+	// counts as unreachable.
 	//
 	// +optional
 	// +default="code == 401 || code == 403"
@@ -153,7 +171,8 @@ type ProviderType struct {
 	// +default="Warn"
 	PatternPolicy PatternPolicy `json:"patternPolicy,omitempty"`
 
-	// example shows what a value looks like. It is no working credential.
+	// example shows what a value looks like, and matches the pattern. It is no
+	// working credential.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=256

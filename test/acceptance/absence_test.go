@@ -35,11 +35,14 @@ type absence struct {
 	leaver, finisher, dropped, waiter *corev1.Pod
 	doomed                            *rig.Person
 	doomedPod                         *corev1.Pod
+	// unwanted is a provider that nobody uses.
+	unwanted *v1alpha1.SecretProvider
 }
 
 func beforeAbsence(ctx context.Context) *absence {
 	GinkgoHelper()
-	a := &absence{estate: newEstate(ctx), bob: newUser(ctx, "bob"), doomed: newUser(ctx, "bob")}
+	a := &absence{estate: newEstate(ctx), bob: newUser(ctx, "bob"), doomed: newUser(ctx, "bob"), unwanted: weather()}
+	Expect(product.Client.Create(ctx, a.unwanted)).To(Succeed())
 	a.eve = newMeddler(ctx, a.Namespace)
 	allowMeddling(ctx, a.bob, a.bob.Namespace)
 	store(ctx, a.Person, userSecret(ctx, a.Person, "slack", "slack", v1alpha1.TypeOAuthToken, "xoxb-leaves-0123456789"))

@@ -92,6 +92,16 @@ var _ = Describe("While the operator is away", Serial, Ordered, func() {
 		alice.refuses(alice.eve.Client.Create(ctx, copied), unreachable("inject"))
 	})
 
+	It("the catalogue is applied again, and loses what nobody wants, but does not change", func(ctx SpecContext) {
+		openai := &v1alpha1.SecretProvider{}
+		Expect(product.Client.Get(ctx, types.NamespacedName{Name: "openai"}, openai)).To(Succeed())
+		again := product.Kubectl(ctx, product.AdminKubeconfig, nil, "apply", "--server-side", "--force-conflicts", "-f", product.ProjectFile("config/providers/openai.yaml"))
+		Expect(again.Err()).NotTo(HaveOccurred())
+		alice.refuses(product.Client.Patch(ctx, openai.DeepCopy(), mergePatch(`{"spec":{"displayName":"Open"}}`)), unreachable("validate.secretproviders"))
+		alice.refuses(product.Client.Create(ctx, weather()), unreachable("validate.secretproviders"))
+		Expect(product.Client.Delete(ctx, alice.unwanted)).To(Succeed())
+	})
+
 	It("policies hold", func(ctx SpecContext) {
 		for _, r := range references {
 			By("a pod that names a projection: " + r.place)

@@ -127,7 +127,7 @@ func (r *Rig) startLab(ctx context.Context, o Options) error {
 func (r *Rig) install(ctx context.Context, o Options) error {
 	o.Say("applying CRDs, RBAC, policies, webhooks and the catalogue")
 	var paths []string
-	for _, part := range []string{"crd/bases", "manager/namespace.yaml", "rbac", "policy", "webhook", "providers"} {
+	for _, part := range []string{"crd/bases", "manager/namespace.yaml", "rbac", "policy", "providers", "webhook"} {
 		paths = append(paths, filepath.Join(r.root, "config", part))
 	}
 	return r.Apply(ctx, paths, lab.WebhookURL("https://"+r.WebhookAddress()))
