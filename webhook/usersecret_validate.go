@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -18,6 +19,7 @@ import (
 	"usersecrets.dev/operator/internal/envelope"
 	"usersecrets.dev/operator/internal/secretvalue"
 	"usersecrets.dev/operator/internal/selection"
+	"usersecrets.dev/operator/internal/verify"
 )
 
 // validator is the validating half of UserSecret admission: who may write, and
@@ -33,6 +35,8 @@ var (
 	errResealed = errors.New("the operator seals the same value again, and no other")
 	errCreator  = errors.New("annotation " + v1alpha1.CreatedByAnnotation + " is stamped when the UserSecret is created, and stays: leave it out")
 	errNoName   = errors.New("a sealed value is bound to its name, which nobody knows before generateName makes it: give metadata.name instead of generateName, and seal the value for that name")
+	errRequest  = errors.New("annotation " + v1alpha1.VerifyRequestedAtAnnotation + " is no time: give the present one, such as 2030-01-31T12:00:00Z (RFC 3339), or use 'kubectl usersecret test'")
+	errAhead    = errors.New("annotation " + v1alpha1.VerifyRequestedAtAnnotation + " lies more than 5 minutes ahead: give the present time, and set the clock of the machine that wrote it")
 	errPast     = errors.New("spec.expiresAt lies in the past: give a time to come, or leave it out")
 )
 
@@ -87,6 +91,9 @@ func (v *validator) check(ctx context.Context, w *write) ([]string, error) {
 	if err := w.authorised(); err != nil {
 		return nil, err
 	}
+	if err := v.checkRequest(w); err != nil {
+		return nil, err
+	}
 	entry, err := v.checkProvider(ctx, w)
 	if err != nil {
 		return nil, err
@@ -133,6 +140,26 @@ func (w *write) checkCreator() error {
 	}
 	if w.new.Annotations[v1alpha1.CreatedByAnnotation] != want {
 		return errCreator
+	}
+	return nil
+}
+
+// clocksApart is how far ahead the clock of who asks for a test may be.
+const clocksApart = 5 * time.Minute
+
+// checkRequest: a request is a time, and none so far ahead that later ones would
+// not count.
+func (v *validator) checkRequest(w *write) error {
+	text := w.new.Annotations[v1alpha1.VerifyRequestedAtAnnotation]
+	if text == "" || w.old != nil && w.old.Annotations[v1alpha1.VerifyRequestedAtAnnotation] == text {
+		return nil
+	}
+	at, err := verify.ParseRequest(text)
+	switch {
+	case err != nil:
+		return errRequest
+	case at.Sub(v.now()) > clocksApart:
+		return errAhead
 	}
 	return nil
 }

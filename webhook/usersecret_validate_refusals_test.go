@@ -69,6 +69,22 @@ func TestValidateRefuses(t *testing.T) {
 			return writing{object: fresh(c), old: by("").sealed(c.seal("openai", other))}
 		}, want: creatorMessage},
 
+		"a request for a test that is no time": {write: func(c *cluster) writing {
+			old := fresh(c)
+			return writing{object: old.annotated(v1alpha1.VerifyRequestedAtAnnotation, "now"), old: old}
+		}, want: requestMessage},
+		"a new one with such a request": {write: func(c *cluster) writing {
+			return writing{object: fresh(c).annotated(v1alpha1.VerifyRequestedAtAnnotation, "2026-03-01")}
+		}, want: requestMessage},
+		"a request for a test by a delegate that is no time": {write: func(c *cluster) writing {
+			old := fresh(c)
+			return writing{user: gitops, object: old.annotated(v1alpha1.VerifyRequestedAtAnnotation, "yes"), old: old}
+		}, want: requestMessage},
+		"a request for a test in days to come": {write: func(c *cluster) writing {
+			old := fresh(c)
+			return writing{object: old.annotated(v1alpha1.VerifyRequestedAtAnnotation, "2026-03-01T12:05:00.000001Z"), old: old}
+		}, want: aheadMessage},
+
 		"for another owner": {write: func(c *cluster) writing {
 			return writing{object: openai.sealed(c.sealFor("bob", namespace, "openai", canary))}
 		}, want: notOpened},

@@ -18,6 +18,8 @@ const (
 	strangerMessage = "this namespace's UserSecrets may be written by its owner, and by who holds the verb 'delegate' on usersecrets in it: ask an administrator"
 	operatorMessage = "the operator changes nothing but spec.encryptedValue"
 	creatorMessage  = "annotation usersecrets.dev/created-by is stamped when the UserSecret is created, and stays: leave it out"
+	requestMessage  = "annotation usersecrets.dev/verify-requested-at is no time: give the present one, such as 2030-01-31T12:00:00Z (RFC 3339), or use 'kubectl usersecret test'"
+	aheadMessage    = "annotation usersecrets.dev/verify-requested-at lies more than 5 minutes ahead: give the present time, and set the clock of the machine that wrote it"
 	pastMessage     = "spec.expiresAt lies in the past: give a time to come, or leave it out"
 	notOpened       = "spec.encryptedValue: the sealed value does not open here: it was sealed for another owner, namespace, name or key, or it was altered; seal the value again for this owner, namespace and name"
 	patternMessage  = `value does not match the pattern sk-[A-Za-z0-9]{16,}: check that the whole value was pasted`
@@ -77,7 +79,17 @@ func TestValidateAllows(t *testing.T) {
 		"expires in a moment": {write: func(c *cluster) writing { return writing{object: fresh(c).expires(time.Second)} }},
 		"asking for a test": {write: func(c *cluster) writing {
 			old := fresh(c)
-			return writing{object: old.annotated(v1alpha1.VerifyRequestedAtAnnotation, "now"), old: old}
+			return writing{object: old.annotated(v1alpha1.VerifyRequestedAtAnnotation, "2026-03-01T13:00:00.5+01:00"), old: old}
+		}},
+		"asking for a test, by a clock that is ahead": {write: func(c *cluster) writing {
+			return writing{object: fresh(c).annotated(v1alpha1.VerifyRequestedAtAnnotation, "2026-03-01T12:05:00Z")}
+		}},
+		"asking for no test any more": {write: func(c *cluster) writing {
+			return writing{object: fresh(c), old: fresh(c).annotated(v1alpha1.VerifyRequestedAtAnnotation, "2026-03-01T12:00:00Z")}
+		}},
+		"a request that was never one, and stays": {write: func(c *cluster) writing {
+			old := fresh(c).annotated(v1alpha1.VerifyRequestedAtAnnotation, "now")
+			return writing{object: old.active(false), old: old}
 		}},
 		"one that never had a creator": {write: func(c *cluster) writing {
 			old := fresh(c).annotated(v1alpha1.CreatedByAnnotation, "")

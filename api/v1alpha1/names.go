@@ -10,7 +10,8 @@ const (
 	// CreatedByAnnotation on a UserSecret is the username that created it.
 	// Stamped at admission, immutable.
 	CreatedByAnnotation = "usersecrets.dev/created-by"
-	// VerifyRequestedAtAnnotation on a UserSecret asks for a connection test.
+	// VerifyRequestedAtAnnotation on a UserSecret asks for a connection test: the
+	// present time (RFC 3339). A later one asks again.
 	VerifyRequestedAtAnnotation = "usersecrets.dev/verify-requested-at"
 
 	// RewrapRequestedAtAnnotation on an EncryptionKey asks that all key material be

@@ -38,7 +38,9 @@ const (
 
 // Verification configures the connection test of a UserSecret.
 type Verification struct {
-	// mode says when the value is tested against its provider.
+	// mode says when the value is tested against its provider: OnChange (whenever
+	// it changes, and when asked), OnDemand (when asked) or Disabled (never). A
+	// test sends the value to the provider.
 	//
 	// +optional
 	// +default="OnChange"
@@ -239,6 +241,47 @@ type Usage struct {
 	LastUsedBy *LastUse `json:"lastUsedBy,omitempty"`
 }
 
+// VerificationStatus is what the connection test of condition Verified was about,
+// and when the next one is due. With it, an operator that restarts tests nothing
+// again.
+type VerificationStatus struct {
+	// valueID is status.valueID of the value that was tested last.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	ValueID string `json:"valueID,omitempty"`
+
+	// requestedAt is the newest time in annotation
+	// usersecrets.dev/verify-requested-at that was answered, to the microsecond.
+	//
+	// +optional
+	RequestedAt *metav1.MicroTime `json:"requestedAt,omitempty"`
+
+	// testedAt is when the newest test ended.
+	//
+	// +optional
+	TestedAt *metav1.Time `json:"testedAt,omitempty"`
+
+	// testID is a fingerprint of the provider's test that was run; empty where
+	// there was none.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	TestID string `json:"testID,omitempty"`
+
+	// attempts is how many tests in a row found the provider unreachable.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Attempts int32 `json:"attempts,omitempty"`
+
+	// nextAttemptAt is when an unreachable provider is asked again; without it,
+	// that is when asked to, or when the value changes.
+	//
+	// +optional
+	NextAttemptAt *metav1.Time `json:"nextAttemptAt,omitempty"`
+}
+
 // MaxRecentAccesses is the length of status.recentAccesses.
 const MaxRecentAccesses = 20
 
@@ -387,6 +430,12 @@ type UserSecretStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ResealedKeyID string `json:"resealedKeyID,omitempty"`
+
+	// verification is what condition Verified is about. Without it, nothing was
+	// tested.
+	//
+	// +optional
+	Verification *VerificationStatus `json:"verification,omitempty"`
 }
 
 // UserSecret is one secret value of one user of a workflow platform, sealed.

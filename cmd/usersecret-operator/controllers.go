@@ -11,6 +11,7 @@ import (
 	"usersecrets.dev/operator/controllers/projection"
 	"usersecrets.dev/operator/controllers/sealingkey"
 	"usersecrets.dev/operator/controllers/usersecret"
+	"usersecrets.dev/operator/controllers/verification"
 )
 
 func (p *parts) setupControllers(ctx context.Context) error {
@@ -33,6 +34,16 @@ func (p *parts) setupControllers(ctx context.Context) error {
 			Cache: p.manager.GetCache(), Client: p.direct, Look: projection.LookThrough(core.RESTClient()), Keys: p.keys, Owners: p.owners, Events: recorder,
 			Audit: p.audit, Clock: p.clock, Limits: p.limits(), Guard: p.guard.Check,
 		}),
+	}
+	if p.options.verification.on {
+		tester, err := p.options.verification.tester()
+		if err != nil {
+			return err
+		}
+		setups = append(setups, verification.New(verification.Config{
+			Client: cached, Keys: p.keys, Owners: p.owners, Tester: tester, Events: recorder,
+			Audit: p.audit, Clock: p.clock, Account: p.operator, Limits: p.options.verification.limits,
+		}))
 	}
 	for _, s := range setups {
 		if err := s.SetupWithManager(p.manager); err != nil {

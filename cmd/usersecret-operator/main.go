@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"usersecrets.dev/operator/api/v1alpha1"
+	"usersecrets.dev/operator/controllers/verification"
 )
 
 // version is set at build time.
@@ -94,6 +95,8 @@ type options struct {
 
 	defaultTTL time.Duration
 	maxTTL     time.Duration
+
+	verification verificationOptions
 }
 
 func defaults() *options {
@@ -107,6 +110,7 @@ func defaults() *options {
 		healthAddress:   ":8081",
 		metricsAddress:  ":8080",
 		maxTTL:          24 * time.Hour,
+		verification:    verificationOptions{on: true, limits: verification.DefaultLimits()},
 	}
 }
 
@@ -122,7 +126,7 @@ func (o *options) validate() error {
 	case o.rootKeyOfflineLimit != 0 && o.rootKeyOfflineLimit < time.Minute:
 		return errOfflineLimit
 	}
-	return nil
+	return o.verification.validate()
 }
 
 func (o *options) bind(cmd *cobra.Command) {
@@ -146,4 +150,5 @@ func (o *options) bind(cmd *cobra.Command) {
 	f.StringVar(&o.pprofAddress, "pprof-bind-address", o.pprofAddress, "Address of /debug/pprof, which is open to whoever reaches it, such as 127.0.0.1:6060; empty turns it off.")
 	f.DurationVar(&o.defaultTTL, "default-ttl", o.defaultTTL, "How long a projection holds data where its pod names no ttl; 0 means max-ttl.")
 	f.DurationVar(&o.maxTTL, "max-ttl", o.maxTTL, "The longest ttl that a pod may ask for; 0 means no bound.")
+	o.verification.bind(cmd)
 }

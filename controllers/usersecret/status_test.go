@@ -46,6 +46,9 @@ func TestReportReady(t *testing.T) {
 		"inactive":         {func(s *scope) { s.userSecret.Spec.Active = &off }, v1alpha1.ReasonInactive, metav1.ConditionFalse},
 		"expired":          {func(s *scope) { s.userSecret.Spec.ExpiresAt = expires(0) }, v1alpha1.ReasonExpired, metav1.ConditionFalse},
 		"a rival":          {func(s *scope) { s.rival = "older" }, v1alpha1.ReasonDuplicate, metav1.ConditionFalse},
+		"rejected by its provider": {func(s *scope) {
+			s.userSecret.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionVerified, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRejected}}
+		}, v1alpha1.ReasonReady, metav1.ConditionTrue},
 		"the first thing to mend comes first": {func(s *scope) {
 			s.sealReason, s.rival, s.userSecret.Spec.Active = v1alpha1.ReasonMalformed, "older", &off
 		}, v1alpha1.ReasonMalformed, metav1.ConditionFalse},

@@ -42,8 +42,9 @@ func run(ctx context.Context) (err error) {
 	starting, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	product, err := rig.Start(starting, rig.Options{
-		Dir: dir,
-		Say: func(format string, args ...any) { fmt.Printf(format+"\n", args...) },
+		Dir:          dir,
+		Verification: true,
+		Say:          func(format string, args ...any) { fmt.Printf(format+"\n", args...) },
 	})
 	if err != nil {
 		return err

@@ -22,6 +22,8 @@ const (
 	Delete Type = "delete"
 	Use    Type = "use"
 	Revoke Type = "revoke"
+	// Verify is a value sent to its provider, to hear whether it is accepted.
+	Verify Type = "verify"
 )
 
 // Decision says how it ended.

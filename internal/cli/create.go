@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"usersecrets.dev/operator/api/v1alpha1"
+	"usersecrets.dev/operator/internal/secretvalue"
 )
 
 // CreateOptions are those of 'kubectl usersecret create'.
@@ -17,6 +18,7 @@ type CreateOptions struct {
 	sealing
 	output output
 	dryRun dryRun
+	test   pretest
 }
 
 // errExists refuses to write over what is there.
@@ -42,6 +44,9 @@ left as it is.`,
   # Store a token from a file, until a day to come
   kubectl usersecret create slack --provider slack --type oauth_token --from-file token.txt --expires-at 90d
 
+  # Store a key where OpenAI accepts it
+  kubectl usersecret create openai --provider openai --test
+
   # Have the API server check it, and store nothing
   kubectl usersecret create openai --provider openai --from-env OPENAI_API_KEY --dry-run=server`,
 		DisableFlagsInUseLine: true,
@@ -58,6 +63,7 @@ left as it is.`,
 	o.bind(cmd)
 	o.output.bind(cmd, "json", "yaml", "kyaml", "name")
 	o.dryRun.bind(cmd)
+	o.test.bind(cmd)
 	return cmd
 }
 
@@ -70,6 +76,9 @@ func (o *CreateOptions) Validate() error {
 		return err
 	}
 	if err := o.dryRun.validate(); err != nil {
+		return err
+	}
+	if err := o.test.validate(o.dryRun); err != nil {
 		return err
 	}
 	return o.validate()
@@ -109,7 +118,24 @@ func (o *CreateOptions) prepare(ctx context.Context) (*connection, *sealingKey, 
 	if err != nil {
 		return nil, nil, err
 	}
-	return connection, key, o.manifest.settle(ctx, o.env, connection)
+	if err := o.manifest.settle(ctx, o.env, connection); err != nil {
+		return nil, nil, err
+	}
+	return connection, key, o.prepareTest()
+}
+
+// prepareTest has the value tested between its being read and its being sealed.
+func (o *CreateOptions) prepareTest() error {
+	switch entry := o.manifest.entry; {
+	case !o.test.wanted:
+	case entry == nil:
+		return errTestNoCatalogue
+	default:
+		o.check = func(ctx context.Context, value secretvalue.Value) error {
+			return o.test.check(ctx, o.env, entry, value)
+		}
+	}
+	return nil
 }
 
 func (o *CreateOptions) key(ctx context.Context, from *connection, namespace string) (*sealingKey, error) {

@@ -6,8 +6,9 @@
 // (streams, terminal, environment, clock, cluster) comes in an [Environment].
 //
 // It promises that
-//   - a value leaves the machine only sealed, and is never printed, neither
-//     whole nor in part, in no message and no error;
+//   - a value leaves the machine only sealed, but for 'create --test', which sends
+//     it to its provider, and is never printed, neither whole nor in part, in no
+//     message and no error;
 //   - a value is never taken from the command line, which other users of the
 //     machine and the shell's history see;
 //   - every refusal is one line that says what was wrong and what to do.

@@ -9,7 +9,9 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"usersecrets.dev/operator/internal/dialing"
 	"usersecrets.dev/operator/internal/secretvalue"
+	"usersecrets.dev/operator/internal/verify"
 )
 
 // FieldManager is the name under which the plugin writes (managedFields).
@@ -26,6 +28,8 @@ type Environment struct {
 	Now func() time.Time
 	// NewClient connects to a cluster.
 	NewClient func(*rest.Config) (client.Client, error)
+	// Tester tests values from this machine.
+	Tester Tester
 	// Version of the plugin.
 	Version string
 }
@@ -50,6 +54,7 @@ func System(version string) *Environment {
 		LookupEnv: os.LookupEnv,
 		Now:       time.Now,
 		NewClient: newClient,
+		Tester:    verify.New(verify.Options{Destinations: dialing.NewGuard(nil, nil)}),
 		Version:   version,
 	}
 }

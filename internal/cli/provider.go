@@ -37,6 +37,8 @@ var secretTypes = []string{
 type kindOfSecret struct {
 	provider   string
 	secretType string
+	// entry is the catalogue's for both; nil where it was not read.
+	entry *v1alpha1.ProviderType
 }
 
 // validate refuses what needs no cluster to be known as wrong.
@@ -99,7 +101,7 @@ func (k *kindOfSecret) settleType(provider *v1alpha1.SecretProvider) error {
 	if err != nil {
 		return err
 	}
-	k.provider, k.secretType = provider.Name, string(entry.Type)
+	k.provider, k.secretType, k.entry = provider.Name, string(entry.Type), entry
 	return nil
 }
 

@@ -59,7 +59,7 @@ UserSecret operator can open it, for a pod of yours that asks for it.`,
 	cmd.SetFlagErrorFunc(explainFlag)
 	setTemplates(cmd)
 	c := newCluster(env, cmd)
-	cmd.AddCommand(newCreate(env, c), newKeys(env, c), newList(env, c), newOnboard(env, c), newReseal(env, c), newSeal(env, c), newVersion(env), newOptions())
+	cmd.AddCommand(newCreate(env, c), newKeys(env, c), newList(env, c), newOnboard(env, c), newReseal(env, c), newSeal(env, c), newTest(env, c), newVersion(env), newOptions())
 	addCompletion(cmd)
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 
 	"usersecrets.dev/operator/api/v1alpha1"
 	"usersecrets.dev/operator/internal/envelope"
+	"usersecrets.dev/operator/internal/secretvalue"
 )
 
 // sealing is what seal and create share: a name, a value, a key to seal it
@@ -22,6 +23,8 @@ type sealing struct {
 	value    valueSource
 	keys     keySource
 	manifest manifest
+	// check, where set, is asked about the value before it is sealed.
+	check func(context.Context, secretvalue.Value) error
 }
 
 var (
@@ -70,6 +73,11 @@ func (s *sealing) userSecret(ctx context.Context, key *sealingKey) (*v1alpha1.Us
 		return nil, err
 	}
 	defer value.Zero()
+	if s.check != nil {
+		if err := s.check(ctx, value); err != nil {
+			return nil, err
+		}
+	}
 	sealed, err := key.public.Seal(place, value)
 	if err != nil {
 		return nil, fmt.Errorf("sealing the value: %w", err)

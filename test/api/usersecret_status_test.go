@@ -21,6 +21,11 @@ var _ = Describe("A UserSecret's status", func() {
 		Entry("a time of the value that is none", "status.valueUpdatedAt", "today", wrongType("status.valueUpdatedAt", "date-time", "today")),
 		Entry("a resealed value of 90113 characters", "status.resealedValue", long(90113), tooLong(90112)),
 
+		Entry("a tested value's id of 65 characters", "status.verification.valueID", long(65), tooLong(64)),
+		Entry("a test's id of 65 characters", "status.verification.testID", long(65), tooLong(64)),
+		Entry("a time of a test that is none", "status.verification.testedAt", "today", wrongType("status.verification.testedAt", "date-time", "today")),
+		Entry("a negative number of attempts", "status.verification.attempts", -1, negative("status.verification.attempts", -1)),
+
 		Entry("a negative count", "status.usage.count", -1, negative("status.usage.count", -1)),
 		Entry("a time of use that is none", "status.usage.lastUsedAt", "today", wrongType("status.usage.lastUsedAt", "date-time", "today")),
 		Entry("a workflow of 254 characters", "status.usage.lastUsedBy.workflow", long(254), tooLong(253)),
@@ -39,6 +44,10 @@ var _ = Describe("A UserSecret's status", func() {
 		Entry("a masked value of 64 characters", "status.masked", long(64)),
 		Entry("a time of the value", "status.valueUpdatedAt", "2026-01-02T03:04:05Z"),
 		Entry("a resealed value of 90112 characters", "status.resealedValue", long(90112)),
+		Entry("a test", "status.verification", fields{
+			"valueID": long(64), "testID": long(64), "testedAt": "2026-01-02T03:04:05Z", "requestedAt": "2026-01-02T03:04:05.678901Z",
+			"attempts": 8, "nextAttemptAt": "2026-01-02T03:04:05Z",
+		}),
 		Entry("no uses", "status.usage.count", 0),
 		Entry("more uses than 32 bits hold", "status.usage.count", 1<<40),
 		Entry("a time of use", "status.usage.lastUsedAt", "2026-01-02T03:04:05Z"),

@@ -36,6 +36,9 @@ type Options struct {
 	Replicas int
 	// Through changes the operator's way to the API server, as by a proxy.
 	Through func(*lab.Lab, *rest.Config) (*rest.Config, error)
+	// Verification has the operator test values against their providers. Without
+	// it, nothing leaves the machine.
+	Verification bool
 	// Say is told each step; nil means silence.
 	Say func(format string, args ...any)
 }
@@ -77,7 +80,7 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 	if o.Say == nil {
 		o.Say = func(string, ...any) {}
 	}
-	r := &Rig{args: o.OperatorArgs, env: o.OperatorEnv}
+	r := &Rig{args: append([]string{fmt.Sprintf("--verification=%t", o.Verification)}, o.OperatorArgs...), env: o.OperatorEnv}
 	for _, step := range []func(context.Context, Options) error{r.build, r.startLab, r.install, r.identify} {
 		if err := step(ctx, o); err != nil {
 			return nil, errors.Join(err, r.Stop())
