@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // slowSink keeps every Event that it is given until it is let go.
@@ -57,7 +61,7 @@ func TestEventsWaitInLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &slowSink{let: make(chan struct{})}
 		var failed atomic.Int32
-		writeEvents(t.Context(), unhurried{EventSink: sink, turns: make(chan struct{}, eventWrites)}, 5, &failed)
+		writeEvents(t.Context(), newUnhurried(sink), 5, &failed)
 		synctest.Wait()
 		if got := sink.writing.Load(); got != eventWrites {
 			t.Errorf("%d Events are being written at once, want %d", got, eventWrites)
@@ -75,7 +79,7 @@ func TestEventsInLineGiveUpAtTheEnd(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		sink := &slowSink{let: make(chan struct{})}
 		var failed atomic.Int32
-		writeEvents(ctx, unhurried{EventSink: sink, turns: make(chan struct{}, eventWrites)}, 5, &failed)
+		writeEvents(ctx, newUnhurried(sink), 5, &failed)
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
@@ -83,5 +87,57 @@ func TestEventsInLineGiveUpAtTheEnd(t *testing.T) {
 			t.Errorf("%d gave up, want the %d that had not begun", got, 15-eventWrites)
 		}
 		close(sink.let)
+	})
+}
+
+// busySink takes a while for each Event.
+type busySink struct {
+	slowSink
+	took  time.Duration
+	ended []time.Duration // since began
+	began time.Time
+}
+
+func (s *busySink) Create(_ context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
+	time.Sleep(s.took)
+	s.ended = append(s.ended, time.Since(s.began))
+	return event, nil
+}
+
+func TestEventsRestAsLongAsTheLastTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &busySink{took: 3 * time.Second, began: time.Now()}
+		u := newUnhurried(sink)
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() { _, _ = u.Create(t.Context(), &eventsv1.Event{}) })
+		}
+		all.Wait()
+		if want := []time.Duration{3 * time.Second, 9 * time.Second, 15 * time.Second}; !slices.Equal(sink.ended, want) {
+			t.Errorf("written after %v, want %v", sink.ended, want)
+		}
+		synctest.Wait()
+		time.Sleep(time.Minute) // the last rest
+	})
+}
+
+// Events that nobody can write do not fill the memory, and are not tried again.
+func TestEventsBeyondTheLineAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &slowSink{let: make(chan struct{})}
+		u := newUnhurried(sink)
+		for range eventLine {
+			go func() { _, _ = u.Create(t.Context(), &eventsv1.Event{}) }()
+		}
+		synctest.Wait()
+		if _, err := u.Create(t.Context(), &eventsv1.Event{}); !apierrors.IsTooManyRequests(err) {
+			t.Errorf("error %v, want that too many wait", err)
+		}
+		close(sink.let)
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		if got := sink.wrote.Load(); got != eventLine {
+			t.Errorf("%d Events were written, want the %d that waited", got, eventLine)
+		}
 	})
 }

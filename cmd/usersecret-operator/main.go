@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,9 +23,22 @@ import (
 var version = "unknown"
 
 func main() {
+	keepHeapSmall()
 	if err := command().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
 		fmt.Fprintln(os.Stderr, "usersecret-operator:", err)
 		os.Exit(1)
+	}
+}
+
+// heapGrowth is by how many percent the heap may grow between two collections, unless
+// the environment's GOGC says otherwise. Most of it is the cache, which lives for
+// long: at Go's 100 half of the memory of a start is what nobody uses any more, and
+// collecting it twice as often takes a few percent of the processor time.
+const heapGrowth = 50
+
+func keepHeapSmall() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(heapGrowth)
 	}
 }
 

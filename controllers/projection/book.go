@@ -126,7 +126,7 @@ func (b *book) enter(uses []v1alpha1.Access, version string, usage v1alpha1.Usag
 	for _, use := range uses {
 		// A pod that was forgotten meanwhile is gone, and needs no place.
 		if m := b.marks[types.UID(use.PodUID)]; m != nil {
-			m.counted, m.pinned = true, true
+			m.counted = true
 		}
 	}
 }

@@ -3,6 +3,8 @@ package projection
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -296,7 +298,7 @@ func TestReadingsOfOwnersAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		owners := []string{"alice", "bob", "carol"}
 		begun := 0
-		o := &ownership{readings: map[string]*reading{}, read: func(context.Context, string) (string, error) {
+		o := &ownership{readings: map[string]*reading{}, turns: make(turns, 1), read: func(context.Context, string) (string, error) {
 			name := owners[begun]
 			begun++
 			after(time.Millisecond)
@@ -320,6 +322,31 @@ func TestReadingsOfOwnersAreShared(t *testing.T) {
 		synctest.Wait()
 		if len(o.readings) != 0 {
 			t.Errorf("%d namespaces are remembered, want none", len(o.readings))
+		}
+	})
+}
+
+// However many namespaces are asked about, few are read at once, and all in the end.
+func TestReadingsOfOwnersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var under, most atomic.Int32
+		o := &ownership{readings: map[string]*reading{}, turns: make(turns, ownerReads), read: func(_ context.Context, namespace string) (string, error) {
+			most.Store(max(most.Load(), under.Add(1)))
+			after(time.Millisecond)
+			under.Add(-1)
+			return "owner of " + namespace, nil
+		}}
+		var asked []*reading
+		for i := range 50 {
+			asked = append(asked, o.ask(fmt.Sprintf("n%d", i)))
+		}
+		for i, r := range asked {
+			if err := r.confirm(t.Context(), fmt.Sprintf("owner of n%d", i)); err != nil {
+				t.Error(err)
+			}
+		}
+		if got := most.Load(); got != ownerReads {
+			t.Errorf("%d namespaces were read at once, want %d", got, ownerReads)
 		}
 	})
 }

@@ -36,11 +36,13 @@ const (
 	// status write: the more wait, the larger the groups that share one, which
 	// costs the API server several times what a Secret does.
 	workers = 512
-	// secretRequests bounds the requests about projections under way, and
-	// statusWrites the writes of usage: what is beyond would only wait in the API
-	// server, and take from each other there.
+	// secretRequests bounds the requests about projections under way,
+	// statusWrites the writes of usage, and ownerReads the readings of whom a
+	// namespace belongs to: what is beyond would only wait in the API server, and
+	// take from each other there, where waiting here it gathers.
 	secretRequests = 32
-	statusWrites   = 4
+	statusWrites   = 2
+	ownerReads     = 2
 	// placeLine bounds the workers that wait for a place in a recentAccesses.
 	placeLine = workers * 3 / 4
 )
@@ -105,7 +107,7 @@ func New(cfg Config) *Reconciler {
 	r := &Reconciler{Config: cfg, secrets: make(turns, secretRequests)}
 	r.ledger = newLedger(cfg.Client, r.inherit.open)
 	live := owner.Resolver{Live: cfg.Owners.Live, Annotation: cfg.Owners.Annotation}
-	r.owners = &ownership{read: live.Of, readings: map[string]*reading{}}
+	r.owners = &ownership{read: live.Of, readings: map[string]*reading{}, turns: make(turns, ownerReads)}
 	return r
 }
 

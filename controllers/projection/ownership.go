@@ -16,6 +16,9 @@ import (
 // Those who ask at the same time share a reading, which begins after they asked.
 type ownership struct {
 	read func(ctx context.Context, namespace string) (string, error)
+	// turns are shared by all namespaces, so that those who ask gather while
+	// others read.
+	turns turns
 
 	mu sync.Mutex
 	// readings has a key for each namespace that is being read, with the reading
@@ -51,9 +54,11 @@ func (o *ownership) ask(namespace string) *reading {
 // answer reads for as long as somebody waits.
 func (o *ownership) answer(namespace string, r *reading) {
 	for ; r != nil; r = o.next(namespace) {
+		end := o.turns.begin()
 		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 		r.owner, r.err = o.read(ctx, namespace)
 		cancel()
+		end()
 		close(r.done)
 	}
 }

@@ -42,7 +42,7 @@ const (
 func startBed(ctx context.Context, s *settings) (*bed, error) {
 	b := &bed{settings: s}
 	// The rig shortens the Lease for tests that wait for its end.
-	options := rig.Options{Say: say, OperatorArgs: []string{"--lease-duration=15s"}}
+	options := rig.Options{Say: say, Verification: true, OperatorArgs: []string{"--lease-duration=15s"}}
 	if s.profiles != "" {
 		port, err := lab.FreePort()
 		if err != nil {

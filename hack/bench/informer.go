@@ -88,6 +88,6 @@ func (s *start) measure(pid int) error {
 		return err
 	}
 	s.processor = of.processor
-	s.peak, err = peakOf(pid)
+	s.memory, err = memoryOf(pid)
 	return err
 }

@@ -49,19 +49,28 @@ func readProcess(pid int) (process, error) {
 	}, nil
 }
 
-// peakOf is VmHWM of /proc/PID/status: the most memory that was resident, in bytes.
-func peakOf(pid int) (int64, error) {
+// memory is what was resident of a process, in bytes.
+type memory struct {
+	// peak is the most that was (VmHWM of /proc/PID/status).
+	peak int64
+	// file is what is of it pages of files, as good as all of the program itself
+	// (RssFile): the system shares them and takes them back where memory is short.
+	file int64
+}
+
+func memoryOf(pid int) (m memory, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", errProc, err)
+		return m, fmt.Errorf("%w: %w", errProc, err)
 	}
 	for line := range strings.Lines(string(status)) {
-		var kibibytes int64
-		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kibibytes); err == nil {
-			return kibibytes << 10, nil
-		}
+		_, _ = fmt.Sscanf(line, "VmHWM: %d kB", &m.peak) // other lines
+		_, _ = fmt.Sscanf(line, "RssFile: %d kB", &m.file)
 	}
-	return 0, errProc
+	if m.peak == 0 {
+		return m, errProc
+	}
+	return memory{peak: m.peak << 10, file: m.file << 10}, nil
 }
 
 // spent is the processor time of this program and of all that it started, by

@@ -182,6 +182,9 @@ func (r *results) tables(title string) []table {
 		steady.add(append(append([]string{c.name}, l.cells()...), ratio(float64(r.paced[operator].latencies.at(50)), float64(l.at(50))))...)
 		burst.add(append([]string{c.name, fmt.Sprintf("%.0f", r.rate(i)), ratio(r.rate(operator), r.rate(i))}, append(r.burstLatencies(i).cells(), r.processorCells(i)...)...)...)
 	}
+	for round, o := range r.bursts[operator] {
+		burst.notes = append(burst.notes, o.asked.notes(fmt.Sprintf("The operator's requests in its burst %d", round+1))...)
+	}
 	return []table{steady, burst}
 }
 

@@ -27,6 +27,8 @@ type outcome struct {
 	rate float64
 	// spent is the processor time of all that took part, until it was cleared up.
 	spent spent
+	// asked are the operator's requests until the last Secret was seen.
+	asked requests
 }
 
 // schedule calls create for every pod, in its own order and time.
@@ -85,6 +87,10 @@ func (b *bed) take(ctx context.Context, c contender, p *population, n int, run s
 		return outcome{}, errors.Join(err, stop())
 	}
 	before := spentSoFar()
+	offset, err := size(b.AuditLog())
+	if err != nil {
+		return outcome{}, errors.Join(err, stop())
+	}
 	created, names := make([]time.Time, n), make([]types.NamespacedName, n)
 	turn := turns.Add(1)
 	err = run(ctx, func(i int) error {
@@ -105,6 +111,9 @@ func (b *bed) take(ctx context.Context, c contender, p *population, n int, run s
 		return outcome{}, fmt.Errorf("%s: %w", c.name, err)
 	}
 	o := seen.outcome(created, names)
+	if o.asked, err = requestsSince(b.AuditLog(), offset); err != nil {
+		return outcome{}, err
+	}
 	settle(ctx, b.settings.sizes.calm) // Events come after
 	o.spent = spentSoFar().since(before)
 	return o, b.clear(ctx, c, p, secrets)

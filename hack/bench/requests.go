@@ -111,7 +111,7 @@ func (r *requests) add(e event) {
 }
 
 // notes say what the requests were.
-func (r requests) notes(n int) []string {
+func (r requests) notes(of string) []string {
 	var notes []string
 	for _, kinds := range []struct {
 		name   string
@@ -124,7 +124,7 @@ func (r requests) notes(n int) []string {
 		for _, what := range slices.Sorted(maps.Keys(kinds.counts)) {
 			parts = append(parts, fmt.Sprintf("%d %s", kinds.counts[what], what))
 		}
-		notes = append(notes, fmt.Sprintf("Start %d, %s: %s.", n, kinds.name, strings.Join(parts, ", ")))
+		notes = append(notes, fmt.Sprintf("%s, %s: %s.", of, kinds.name, strings.Join(parts, ", ")))
 	}
 	return notes
 }

@@ -36,9 +36,19 @@ func main() {
 func run(ctx context.Context) (err error) {
 	ctrl.SetLogger(logr.Discard())
 	began := time.Now()
-	d := &demo{out: newPrinter(os.Stdout)}
+	d := &demo{out: newPrinter(os.Stdout), forecast: newForecast()}
+	defer d.forecast.server.Close()
+	dir, err := os.MkdirTemp("", "usersecret-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	env, err := d.forecast.environment(dir)
+	if err != nil {
+		return err
+	}
 	d.out.title("A control plane from nothing: etcd, kube-apiserver, kube-controller-manager, and the operator")
-	d.rig, err = rig.Start(ctx, rig.Options{Say: d.out.note})
+	d.rig, err = rig.Start(ctx, rig.Options{Say: d.out.note, Verification: true, OperatorEnv: env})
 	if err != nil {
 		return err
 	}
@@ -81,6 +91,7 @@ func (d *demo) steps() []step {
 		{"alice stores a key: sealed on her machine", d.createSealed, "only ciphertext ever leaves alice's machine; what is shown of the value is its last 4 characters"},
 		{"alice applies a plaintext manifest", d.applyPlaintext, "admission seals it before it is stored: neither the object nor etcd holds the plaintext"},
 		{"The same plaintext from somebody else than its owner", d.refusePlaintext, "plaintext is taken from the owner alone, and the answer does not repeat it"},
+		{"Does the provider accept it?", d.testAgainstProvider, "a wrong key is known before a workflow fails on it, and stays where it is: no verdict takes a value away"},
 		{"A workflow pod asks for alice's key", d.runPod, "the pod got a Secret of its own, and the use was recorded before the Secret existed"},
 		{"kubectl describe answers who used it", d.describe, "workflow, node, pod and time stand in the status and in Events"},
 		{"bob tries", d.bobTries, "RBAC, the cryptography and the policies each turn bob away, and tell him nothing"},

@@ -20,8 +20,9 @@ import (
 // demo holds what the steps hand on to each other. The values are made anew in
 // every run, so that finding one means finding this run's.
 type demo struct {
-	out *printer
-	rig *rig.Rig
+	out      *printer
+	rig      *rig.Rig
+	forecast *forecast
 
 	alice, bob, workflows, gitops *rig.Person
 	openAI, slack                 string
@@ -48,7 +49,7 @@ func (d *demo) refused(ctx context.Context, who *rig.Person, stdin string, texts
 			return fmt.Errorf("the refusal does not say %q", text)
 		}
 	}
-	for _, value := range []string{d.openAI, d.slack} {
+	for _, value := range []string{d.openAI, d.slack, d.forecast.key} {
 		if strings.Contains(result.Stderr, value) {
 			return fmt.Errorf("the refusal repeats a value")
 		}

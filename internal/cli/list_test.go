@@ -40,7 +40,7 @@ func threeSecrets() []client.Object {
 			us.Status = v1alpha1.UserSecretStatus{
 				Masked: "........Xy9z", KeyID: "v1-3f9a2c1b",
 				Usage:      &v1alpha1.Usage{Count: 12, LastUsedAt: ago(5 * time.Minute)},
-				Conditions: []metav1.Condition{{Type: "Ready", Status: "True", Reason: "Ready"}},
+				Conditions: []metav1.Condition{{Type: "Ready", Status: "True", Reason: "Ready"}, {Type: "Verified", Status: "True", Reason: "Accepted"}},
 			}
 		}),
 		listed("bob", "main", "openai", nil),
@@ -53,21 +53,21 @@ func TestList(t *testing.T) {
 		want outcome
 	}{
 		"own namespace": {nil, outcome{Out: `
-NAME       PROVIDER    TYPE      MASKED         READY     USES   LAST USED   EXPIRES   AGE
-zulu       anthropic   api_key   <none>         False     0      <none>      expired   2d2h
-a-second   openai      api_key   <none>         Unknown   0      <none>      <none>    2d2h
-main       openai      api_key   ........Xy9z   True      12     5m          in 90d    2d2h
+NAME       PROVIDER    TYPE      MASKED         READY     VERIFIED   USES   LAST USED   EXPIRES   AGE
+zulu       anthropic   api_key   <none>         False     <none>     0      <none>      expired   2d2h
+a-second   openai      api_key   <none>         Unknown   <none>     0      <none>      <none>    2d2h
+main       openai      api_key   ........Xy9z   True      Accepted   12     5m          in 90d    2d2h
 `}},
 		"wide": {[]string{"-o", "wide", "-l", "provider=openai"}, outcome{Out: `
-NAME       PROVIDER   TYPE      MASKED         READY     USES   LAST USED   EXPIRES   AGE    KEY           REASON
-a-second   openai     api_key   <none>         Unknown   0      <none>      <none>    2d2h   <none>        <none>
-main       openai     api_key   ........Xy9z   True      12     5m          in 90d    2d2h   v1-3f9a2c1b   Ready
+NAME       PROVIDER   TYPE      MASKED         READY     VERIFIED   USES   LAST USED   EXPIRES   AGE    KEY           REASON
+a-second   openai     api_key   <none>         Unknown   <none>     0      <none>      <none>    2d2h   <none>        <none>
+main       openai     api_key   ........Xy9z   True      Accepted   12     5m          in 90d    2d2h   v1-3f9a2c1b   Ready
 `}},
 		"all namespaces": {[]string{"-A", "--no-headers"}, outcome{Out: `
-alice   zulu       anthropic   api_key   <none>         False     0     <none>   expired   2d2h
-alice   a-second   openai      api_key   <none>         Unknown   0     <none>   <none>    2d2h
-alice   main       openai      api_key   ........Xy9z   True      12    5m       in 90d    2d2h
-bob     main       openai      api_key   <none>         Unknown   0     <none>   <none>    2d2h
+alice   zulu       anthropic   api_key   <none>         False     <none>     0     <none>   expired   2d2h
+alice   a-second   openai      api_key   <none>         Unknown   <none>     0     <none>   <none>    2d2h
+alice   main       openai      api_key   ........Xy9z   True      Accepted   12    5m       in 90d    2d2h
+bob     main       openai      api_key   <none>         Unknown   <none>     0     <none>   <none>    2d2h
 `}},
 		"another namespace":   {[]string{"-n", "bob", "-o", "name"}, outcome{Out: "\nusersecret.usersecrets.dev/main\n"}},
 		"a template":          {[]string{"-o", "jsonpath={.items[*].metadata.name}"}, outcome{Out: "\nzulu a-second main"}},

@@ -37,6 +37,7 @@ func (o *ListOptions) columns() []column {
 		column{"TYPE", func(us *v1alpha1.UserSecret) string { return string(us.Spec.Type) }},
 		column{"MASKED", func(us *v1alpha1.UserSecret) string { return orNone(us.Status.Masked) }},
 		column{"READY", func(us *v1alpha1.UserSecret) string { return string(ready(us).Status) }},
+		column{"VERIFIED", verified},
 		column{"USES", uses},
 		column{"LAST USED", func(us *v1alpha1.UserSecret) string { return lastUsed(us, now) }},
 		column{"EXPIRES", func(us *v1alpha1.UserSecret) string { return expires(us.Spec.ExpiresAt, now) }},
@@ -73,6 +74,15 @@ func ready(us *v1alpha1.UserSecret) metav1.Condition {
 		return *c
 	}
 	return metav1.Condition{Status: unknown}
+}
+
+// verified is what the provider said of the value, in the word that Verified has
+// for it; <none> where it was not asked.
+func verified(us *v1alpha1.UserSecret) string {
+	if c := meta.FindStatusCondition(us.Status.Conditions, v1alpha1.ConditionVerified); c != nil {
+		return c.Reason
+	}
+	return none
 }
 
 func uses(us *v1alpha1.UserSecret) string {

@@ -108,7 +108,7 @@ var _ = Describe("The record of uses", func() {
 			status := statusOf(ctx, us)
 			Expect(status.Usage.Count).To(BeEquivalentTo(1), us.Name)
 			Expect(podNames(status.RecentAccesses)).To(Equal([]string{"step"}))
-			Expect(eventsOf(ctx, us, "Used")()).To(HaveLen(1))
+			Eventually(eventsOf(ctx, us, "Used")).Should(HaveLen(1))
 		}
 	})
 

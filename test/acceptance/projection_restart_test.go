@@ -65,6 +65,7 @@ var _ = Describe("A restart of the operator", Serial, func() {
 			projectionOf(ctx, pod)
 		}
 		before := uidsOf(ctx, pods)
+		Eventually(eventsOf(ctx, openai, "Used")).Should(HaveLen(25))
 
 		away(ctx, func() {})
 		Expect(uidsOf(ctx, pods)).To(Equal(before))

@@ -14,6 +14,7 @@ import (
 	"usersecrets.dev/operator/api/v1alpha1"
 	"usersecrets.dev/operator/internal/catalogue"
 	"usersecrets.dev/operator/internal/secretvalue"
+	"usersecrets.dev/operator/internal/verify"
 	files "usersecrets.dev/operator/test/catalogue"
 )
 
@@ -48,6 +49,9 @@ func TestFiles(t *testing.T) {
 			}
 			if text, err := os.ReadFile(filepath.Join(folder, file.Name)); err != nil || !strings.HasPrefix(string(text), "# ") {
 				t.Errorf("does not start by saying where its facts come from (%v)", err)
+			}
+			for _, err := range verify.ValidateProvider(&p) {
+				t.Error(err)
 			}
 			for i := range p.Spec.Types {
 				t.Run(string(p.Spec.Types[i].Type), func(t *testing.T) { checkEntry(t, &p.Spec.Types[i], p.Name != "custom") })

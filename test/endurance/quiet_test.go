@@ -52,6 +52,7 @@ var _ = Describe("An operator with nothing to do", Ordered, func() {
 	quiet := func() ([]string, error) { return writesSince(product, time.Now().Add(-settled)) }
 
 	It("announced every value once", func(ctx SpecContext) {
+		Eventually(quiet).Should(BeEmpty(), "Events come last, one after the other")
 		var all eventsv1.EventList
 		Expect(product.Client.List(ctx, &all)).To(Succeed())
 		times := map[types.UID]int{}

@@ -120,7 +120,7 @@ var _ = Describe("Two replicas", Ordered, func() {
 		after = 4  // bursts that come when it has happened
 	)
 	// connectionLost is how the API server tells of a replica that was lost.
-	const connectionLost = `failed calling webhook "[a-z.]+": failed to call webhook: Post "[^"]+": .*(EOF|connection reset by peer|connection refused|broken pipe|server closed idle connection)$`
+	const connectionLost = `failed calling webhook "[a-z.]+": failed to call webhook: Post "[^"]+": .*(EOF|connection reset by peer|connection refused|broken pipe|server closed idle connection|client connection force closed via ClientConn.Close)$`
 	var (
 		product *rig.Rig
 		load    *writers
