@@ -41,7 +41,7 @@ const (
 	// namespace belongs to: what is beyond would only wait in the API server, and
 	// take from each other there, where waiting here it gathers.
 	secretRequests = 32
-	statusWrites   = 2
+	statusWrites   = 4
 	ownerReads     = 2
 	// placeLine bounds the workers that wait for a place in a recentAccesses.
 	placeLine = workers * 3 / 4

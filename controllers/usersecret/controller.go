@@ -161,15 +161,24 @@ func rivalryChanged() predicate.Predicate {
 	}
 }
 
-// siblings are the other UserSecrets of the same namespace, provider and type.
+// siblings are the other UserSecrets of the same namespace, provider and type,
+// where one alone of them is given out. Of a type that allows several, none has to
+// do with another: looking at all of them for each that comes would take time with
+// the square of their number.
 func (r *Reconciler) siblings(ctx context.Context, object client.Object) []reconcile.Request {
 	us, ok := object.(*v1alpha1.UserSecret)
-	if !ok {
+	if !ok || r.allowsSeveral(ctx, us) {
 		return nil
 	}
 	return r.requests(ctx, us.Namespace, func(other *v1alpha1.UserSecret) bool {
 		return other.Name != us.Name && other.Spec.Provider == us.Spec.Provider && other.Spec.Type == us.Spec.Type
 	})
+}
+
+// allowsSeveral says whether the catalogue surely does.
+func (r *Reconciler) allowsSeveral(ctx context.Context, us *v1alpha1.UserSecret) bool {
+	entry, err := r.observeCatalogue(ctx, &scope{userSecret: us})
+	return err == nil && entry != nil && entry.AllowMultiple
 }
 
 func (r *Reconciler) ofProvider(ctx context.Context, object client.Object) []reconcile.Request {

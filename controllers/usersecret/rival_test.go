@@ -98,4 +98,7 @@ func TestReconcileSeveralOfOneTypeWhereTheCatalogueAllows(t *testing.T) {
 	w.store(makeSecret("a", custom, expiring(time.Hour)), makeSecret("m", custom))
 	checkAgain(t, w.reconcile("m"), 0)
 	w.checkReason("m", v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	if again := w.r.siblings(t.Context(), makeSecret("a", custom)); again != nil {
+		t.Errorf("one that comes has %v looked at, want none", again)
+	}
 }

@@ -30,7 +30,7 @@ const floorWorkers = 64
 // status, so with fewer workers or more writes at once a group is one use.
 const (
 	operatorWorkers        = 512
-	operatorStatusWrites   = 2
+	operatorStatusWrites   = 4
 	operatorSecretRequests = 32
 )
 
