@@ -174,7 +174,9 @@ func (b *bed) awaitObserved(ctx context.Context, p *population) error {
 			}
 			ready := 0
 			for n := range list.Items {
-				if apimeta.IsStatusConditionTrue(list.Items[n].Status.Conditions, v1alpha1.ConditionReady) {
+				conditions := list.Items[n].Status.Conditions
+				verdict := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionVerified)
+				if apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) && verdict != nil {
 					ready++
 				}
 			}

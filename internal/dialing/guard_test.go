@@ -223,6 +223,21 @@ func listen(t *testing.T, addr string) (port uint16, came <-chan string) {
 	return netip.MustParseAddrPort(listener.Addr().String()).Port(), connections
 }
 
+// Who resolves first, and dials later, is told at once.
+func TestResolveRefuses(t *testing.T) {
+	for name, answer := range map[string][]string{
+		"alone": {"127.0.0.1"}, "first": {"127.0.0.1", "192.0.2.10"}, "last": {"192.0.2.10", "127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addrs, err := dialing.NewGuard(nil, nil).WithResolver(&answers{given: [][]string{answer}}).Resolve(t.Context(), "db.example")
+			if addrs != nil {
+				t.Errorf("addresses %v, want none", addrs)
+			}
+			wantKind(t, err, loopback)
+		})
+	}
+}
+
 // A name that answers with an allowed address first and a refused one afterwards
 // is connected to at the first, and asked for once.
 func TestDialUsesTheAddressThatItChecked(t *testing.T) {

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -51,5 +52,15 @@ func TestPresent(t *testing.T) {
 				t.Errorf("present(%q) = %q, want %q", tt.message, got, tt.want)
 			}
 		})
+	}
+}
+
+// Messages are built without the value, so nothing but a value that is a word of
+// theirs shows that they are scrubbed.
+func TestResultsAreScrubbed(t *testing.T) {
+	p := serve(t, func(http.ResponseWriter, *http.Request) {})
+	result := p.test(t, bearer(), "example.com")
+	if want := "........ accepted the value (200)"; result.Message != want {
+		t.Errorf("message %q, want %q", result.Message, want)
 	}
 }
