@@ -34,17 +34,7 @@ func TestAccessLogFlags(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			o := defaults()
-			cmd := command()
-			cmd.ResetFlags()
-			o.bind(cmd)
-			if err := cmd.ParseFlags(tt.args); err != nil {
-				t.Fatal(err)
-			}
-			got := ""
-			if err := o.validate(); err != nil {
-				got = err.Error()
-			}
+			o, got := withFlags(t, tt.args...)
 			if got != tt.want {
 				t.Errorf("error %q, want %q", got, tt.want)
 			}

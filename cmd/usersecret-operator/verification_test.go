@@ -24,17 +24,7 @@ func TestVerificationFlags(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			o := defaults()
-			cmd := command()
-			cmd.ResetFlags()
-			o.bind(cmd)
-			if err := cmd.ParseFlags(tt.args); err != nil {
-				t.Fatal(err)
-			}
-			got := ""
-			if err := o.validate(); err != nil {
-				got = err.Error()
-			}
+			_, got := withFlags(t, tt.args...)
 			if got != tt.want {
 				t.Errorf("%s:\n got %q\nwant %q", strings.Join(tt.args, " "), got, tt.want)
 			}
